@@ -1,0 +1,251 @@
+// Applies committed entries to the state machine, in order, exactly once each; takes snapshots and
+// installs those of a leader.
+//
+// Threading: one loop applies; _turn keeps it apart from an installation. A snapshot is written
+// beside it from an immutable image, so applying never waits for one (hazard 15).
+// Failure: anything thrown here means the state machine can no longer be trusted: the node ends.
+using System.Diagnostics;
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using PgRaft.Consensus.Membership;
+using PgRaft.Consensus.Storage;
+using PgRaft.Core;
+using PgRaft.Core.Snapshots;
+
+namespace PgRaft.Consensus.Apply;
+
+/// <summary>The way from committed to applied.</summary>
+internal sealed partial class Applier : IAsyncDisposable
+{
+    private const int BatchEntries = 512;
+    private const int BatchBytes = 1024 * 1024;
+    private readonly StateMachine _stateMachine;
+    private readonly SegmentedLog _log;
+    private readonly SnapshotStore _snapshots;
+    private readonly ConfigurationHistory _configurations;
+    private readonly Func<RuntimeOptions> _options;
+    private readonly ILogger _logger;
+    private readonly Action<Exception> _failed;
+    private readonly Channel<bool> _signal = Channel.CreateBounded<bool>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+
+    private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly ProposalTable _proposals = new();
+    private readonly IndexWaiters _waiters = new();
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly List<LogRecord> _batch = new(BatchEntries);
+    private long _commitIndex;
+    private long _appliedIndex;
+    private Task _loop = Task.CompletedTask;
+    private Task _snapshotting = Task.CompletedTask;
+
+    /// <summary>Prepares to continue after what the state machine has applied.</summary>
+    public Applier(
+        StateMachine stateMachine, SegmentedLog log, SnapshotStore snapshots,
+        ConfigurationHistory configurations, Func<RuntimeOptions> options, ILogger logger,
+        Action<Exception> failed)
+    {
+        _stateMachine = stateMachine;
+        _log = log;
+        _snapshots = snapshots;
+        _configurations = configurations;
+        _options = options;
+        _logger = logger;
+        _failed = failed;
+        _appliedIndex = _commitIndex = stateMachine.AppliedIndex;
+    }
+
+    /// <summary>Raised after entries were applied; must not block.</summary>
+    public event Action? Applied;
+
+    /// <summary>Highest index applied. <c>AppliedIndex &lt;= commit index</c>; never goes back.</summary>
+    public long AppliedIndex => Volatile.Read(ref _appliedIndex);
+
+    /// <summary>Starts applying.</summary>
+    public void Start() => _loop = RunAsync();
+
+    /// <summary>Registers a proposal; to be called before its entry can be committed.</summary>
+    public PendingProposal Register(long index, long term) => _proposals.Add(index, term);
+
+    /// <summary>Entries up to an index are committed and durable here.</summary>
+    public void CommitAdvanced(long commitIndex)
+    {
+        Volatile.Write(ref _commitIndex, commitIndex);
+        _signal.Writer.TryWrite(true);
+    }
+
+    /// <summary>Waits until an index is applied.</summary>
+    public ValueTask WaitAppliedAsync(long index, CancellationToken token) =>
+        _waiters.WaitAsync(index, () => AppliedIndex, token);
+
+    /// <summary>
+    /// Makes a received snapshot the state: verified and durable first, then adopted by the log,
+    /// then restored. When it throws nothing has changed.
+    /// </summary>
+    public async Task InstallAsync(SnapshotReceiver received, Action adopt)
+    {
+        await _turn.WaitAsync(_stopping.Token).ConfigureAwait(false);
+        try
+        {
+            received.CommitReceived();
+            var image = ReadCurrent();
+            if (image.AppliedIndex > AppliedIndex)
+            {
+                _stateMachine.Restore(image);
+                adopt();
+                Volatile.Write(ref _appliedIndex, image.AppliedIndex);
+                LogInstalled(_logger, image.AppliedIndex);
+            }
+        }
+        finally
+        {
+            _turn.Release();
+        }
+
+        _proposals.LoseUpTo(
+            AppliedIndex, "This node fell behind and took over a snapshot of a later state.");
+        Published();
+    }
+
+    /// <summary>Restores the state machine from the newest snapshot at start; false when there is none.</summary>
+    public static bool Restore(SnapshotStore snapshots, StateMachine stateMachine)
+    {
+        if (snapshots.Current is null)
+        {
+            return false;
+        }
+
+        using var stream = snapshots.OpenRead();
+        stateMachine.Restore(SnapshotReader.Read(stream));
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync().ConfigureAwait(false);
+        _signal.Writer.TryComplete();
+        await _loop.ConfigureAwait(false);
+        await _snapshotting.ConfigureAwait(false);
+        _proposals.LoseUpTo(long.MaxValue, "The node stopped before the write was applied.");
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            while (await _signal.Reader.WaitToReadAsync(_stopping.Token).ConfigureAwait(false))
+            {
+                _signal.Reader.TryRead(out _);
+                while (await ApplyBatchAsync().ConfigureAwait(false))
+                {
+                    Published();
+                    SnapshotIfDue();
+                }
+            }
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+        }
+        catch (Exception e)
+        {
+            _failed(e);
+        }
+    }
+
+    private async ValueTask<bool> ApplyBatchAsync()
+    {
+        await _turn.WaitAsync(_stopping.Token).ConfigureAwait(false);
+        try
+        {
+            long from = _appliedIndex + 1;
+            long count = Math.Min(BatchEntries, Volatile.Read(ref _commitIndex) - _appliedIndex);
+            if (count <= 0)
+            {
+                return false;
+            }
+
+            _batch.Clear();
+            if (_log.Read(from, (int)count, BatchBytes, _batch) == 0)
+            {
+                throw new InvariantViolatedException($"committed entry {from} is not in the log");
+            }
+
+            _batch.ForEach(Apply);
+            return true;
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    private void Apply(LogRecord record)
+    {
+        ApplyResult result = default;
+        if (record.Kind == EntryKind.Command)
+        {
+            result = _stateMachine.Apply(record.Index, record.Term, record.Payload.Span);
+        }
+        else
+        {
+            _stateMachine.Skip(record.Index, record.Term);
+        }
+
+        Volatile.Write(ref _appliedIndex, record.Index);
+        _proposals.Applied(record.Index, record.Term, result);
+    }
+
+    private void Published()
+    {
+        _waiters.Reached(AppliedIndex);
+        Applied?.Invoke();
+    }
+
+    private StateImage ReadCurrent()
+    {
+        using var stream = _snapshots.OpenRead();
+        return SnapshotReader.Read(stream);
+    }
+
+    private void SnapshotIfDue()
+    {
+        long since = AppliedIndex - (_snapshots.Current?.Index ?? 0);
+        if (since >= _options().SnapshotIntervalEntries && _snapshotting.IsCompleted)
+        {
+            var image = _stateMachine.Capture();
+            _snapshotting = Task.Run(() => WriteSnapshot(image));
+        }
+    }
+
+    private void WriteSnapshot(StateImage image)
+    {
+        try
+        {
+            long start = Stopwatch.GetTimestamp();
+            var (configurationIndex, configuration) = _configurations.At(image.AppliedIndex);
+            using (var writer = _snapshots.CreateWriter(
+                image.AppliedIndex, image.AppliedTerm, configurationIndex, configuration.Bytes.Span))
+            {
+                Core.Snapshots.SnapshotWriter.Write(writer.Content, image, _stopping.Token);
+                writer.Commit();
+            }
+
+            _log.CompactPrefix(image.AppliedIndex - _options().MaxLogEntries);
+            LogWritten(_logger, image.AppliedIndex, (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+        }
+        catch (Exception e)
+        {
+            _failed(e);
+        }
+    }
+
+    [LoggerMessage(301, LogLevel.Information, "installed the leader's snapshot at log index {Index}")]
+    private static partial void LogInstalled(ILogger logger, long index);
+
+    [LoggerMessage(302, LogLevel.Debug, "wrote a snapshot at log index {Index} in {ElapsedMs} ms")]
+    private static partial void LogWritten(ILogger logger, long index, long elapsedMs);
+}

@@ -1,0 +1,52 @@
+// Pending proposals by log index.
+// Threading: any thread. Failure: none.
+using PgRaft.Core;
+
+namespace PgRaft.Consensus.Apply;
+
+/// <summary>Finds the proposal that waits for an index.</summary>
+internal sealed class ProposalTable
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<long, PendingProposal> _pending = [];
+
+    /// <summary>Adds a proposal; one that waited for the same index in an older term is lost.</summary>
+    public PendingProposal Add(long index, long term)
+    {
+        var proposal = new PendingProposal(index, term);
+        PendingProposal? displaced;
+        lock (_gate)
+        {
+            _pending.Remove(index, out displaced);
+            _pending.Add(index, proposal);
+        }
+
+        displaced?.Lost("Leadership changed after the write was sent, and its log entry was replaced here.");
+        return proposal;
+    }
+
+    /// <summary>Tells the proposal at an index what was applied there.</summary>
+    public void Applied(long index, long term, ApplyResult result)
+    {
+        PendingProposal? proposal;
+        lock (_gate)
+        {
+            _pending.Remove(index, out proposal);
+        }
+
+        proposal?.Applied(term, result);
+    }
+
+    /// <summary>Gives up all proposals at or below an index.</summary>
+    public void LoseUpTo(long index, string why)
+    {
+        List<PendingProposal> lost;
+        lock (_gate)
+        {
+            lost = [.. _pending.Values.Where(p => p.Index <= index)];
+            lost.ForEach(p => _pending.Remove(p.Index));
+        }
+
+        lost.ForEach(p => p.Lost(why));
+    }
+}

@@ -1,0 +1,407 @@
+// The engine's view of our log, term file and snapshots: every slot it calls is answered here.
+//
+// It derives from WriteAheadLog only because one member of the engine's interface can be
+// implemented nowhere else (docs/adr/0003-own-log.md); the base is disposed at once and its files
+// deleted, so nothing of it is ever used.
+//
+// Why it is hard: entries are visible (to replication, to votes) as soon as they are appended, but
+// count only when they are durable. A follower waits for durability before it answers (hazard 1).
+// A leader goes on at once, so that its own sync runs beside its followers'; the commit index
+// then waits for the sync: CommitIndex <= DurableIndex always.
+//
+// Threading: any thread; _gate orders appends, commits and installations, and is held only for
+// memory work. Failure: a storage error is final and ends the node (StorageFailed).
+using DotNext.IO.Log;
+using DotNext.Net.Cluster;
+using DotNext.Net.Cluster.Consensus.Raft;
+using DotNext.Net.Cluster.Consensus.Raft.StateMachine;
+using PgRaft.Consensus.Apply;
+using PgRaft.Consensus.Membership;
+using PgRaft.Consensus.Storage;
+
+namespace PgRaft.Consensus.Engine;
+
+/// <summary>The replicated log as the engine sees it.</summary>
+internal sealed partial class EngineLog
+    : WriteAheadLog, IPersistentState, IAuditTrail<IRaftLogEntry>, IAuditTrail
+{
+    private readonly Lock _gate = new();
+    private readonly SegmentedLog _log;
+    private readonly TermStore _terms;
+    private readonly SnapshotStore _snapshots;
+    private readonly ConfigurationHistory _configurations;
+    private readonly Applier _applier;
+    private readonly IndexWaiters _commitWaiters = new();
+    private long _commitIndex;
+    private long _wantedCommitIndex;
+
+    /// <summary>Takes over the opened storage.</summary>
+    public EngineLog(
+        string scratchDirectory,
+        SegmentedLog log,
+        TermStore terms,
+        SnapshotStore snapshots,
+        ConfigurationHistory configurations,
+        Applier applier)
+        : base(UnusedBase(scratchDirectory), IStateMachine.CreateNoOp())
+    {
+        Dispose();
+        Directory.Delete(scratchDirectory, recursive: true);
+        _log = log;
+        _terms = terms;
+        _snapshots = snapshots;
+        _configurations = configurations;
+        _applier = applier;
+        _commitIndex = _wantedCommitIndex = snapshots.Current?.Index ?? 0;
+        log.Durable = OnDurable;
+    }
+
+    /// <summary>Raised when an entry changed the configuration in effect; must not block.</summary>
+    public event Action? ConfigurationChanged;
+
+    /// <summary>Raised after the term, the vote, the end of the log or the commit index changed; must not block.</summary>
+    public event Action? Changed;
+
+    /// <summary>Highest index known committed. Never goes back.</summary>
+    public long CommitIndex => Volatile.Read(ref _commitIndex);
+
+    /// <summary>Current term.</summary>
+    public long Term => _terms.Term;
+
+    /// <summary>Whom this node voted for in <see cref="Term"/>; 0 = nobody.</summary>
+    public int VotedFor => _terms.VotedFor;
+
+    /// <summary>The log underneath, for reading.</summary>
+    public SegmentedLog Records => _log;
+
+    /// <summary>Elections this node started.</summary>
+    public long Elections { get; private set; }
+
+    long IAuditTrail.LastEntryIndex => _log.LastIndex;
+
+    long IAuditTrail.LastCommittedEntryIndex => CommitIndex;
+
+    long IPersistentState.Term => _terms.Term;
+
+    int IPersistentState.Version => 0;
+
+    bool IAuditTrail.IsLogEntryLengthAlwaysPresented => true;
+
+    /// <summary>Term of the entry at an index; -1 when it is not known here.</summary>
+    public long TermAt(long index)
+    {
+        long term = _log.TermAt(index);
+        return term < 0 && _snapshots.Current is { } s && s.Index == index ? s.Term : term;
+    }
+
+    /// <summary>
+    /// Appends a command of the leader of <paramref name="term"/> and registers its waiter, so
+    /// that it cannot be applied before somebody waits for it.
+    /// </summary>
+    /// <returns>The waiter; null when the term is over and nothing was appended.</returns>
+    public PendingProposal? Propose(long term, ReadOnlySpan<byte> command)
+    {
+        PendingProposal pending;
+        lock (_gate)
+        {
+            if (_terms.Term != term)
+            {
+                return null;
+            }
+
+            long index = _log.Append(term, EntryKind.Command, command);
+            pending = _applier.Register(index, term);
+        }
+
+        return pending;
+    }
+
+    /// <summary>Waits until an index is committed here.</summary>
+    public ValueTask WaitCommittedAsync(long index, CancellationToken token) =>
+        _commitWaiters.WaitAsync(index, () => CommitIndex, token);
+
+    /// <summary>Begins a term of which this node is the only voter, before the engine starts.</summary>
+    /// <remarks>
+    /// The engine makes the only voter a leader in the term it finds; but another node may have
+    /// led in that term before it was removed. So the term is made new.
+    /// <i>Invariant</i>: at most one leader a term (Ongaro 2014 §3.4).
+    /// </remarks>
+    public async Task BeginSoleTermAsync(int nodeId)
+    {
+        long index;
+        lock (_gate)
+        {
+            _terms.Save(_terms.Term + 1, nodeId);
+            index = _log.Append(_terms.Term, EntryKind.Empty, default);
+        }
+
+        await _log.WaitDurableAsync(index).ConfigureAwait(false);
+    }
+
+    ValueTask<long> IAuditTrail<IRaftLogEntry>.AppendAsync<T>(T entry, CancellationToken token)
+    {
+        if (!entry.TryGetMemory(out var payload))
+        {
+            return ValueTask.FromException<long>(
+                new NotSupportedException("The engine appended an entry of an unknown form."));
+        }
+
+        var kind = entry.IsConfiguration ? EntryKind.Configuration
+            : payload.IsEmpty ? EntryKind.Empty : EntryKind.Command;
+        long index;
+        lock (_gate)
+        {
+            if (entry.Term != _terms.Term)
+            {
+                return ValueTask.FromException<long>(new NotLeaderException());
+            }
+
+            index = _log.Append(entry.Term, kind, payload.Span);
+            if (kind == EntryKind.Configuration)
+            {
+                _configurations.Append(index, entry.Term, Configuration.Decode(payload.Span));
+            }
+        }
+
+        if (kind == EntryKind.Configuration)
+        {
+            ConfigurationChanged?.Invoke();
+        }
+
+        Changed?.Invoke();
+        return new(index);
+    }
+
+    async ValueTask IAuditTrail<IRaftLogEntry>.AppendAsync<T>(
+        ILogEntryProducer<T> entries, long startIndex, bool skipCommitted, CancellationToken token)
+    {
+        var records = new List<LogRecord>(checked((int)entries.RemainingCount));
+        while (await entries.MoveNextAsync().ConfigureAwait(false))
+        {
+            records.Add(((EngineEntry)(object)entries.Current!).Record);
+        }
+
+        if (records.Count == 0)
+        {
+            return;
+        }
+
+        if (AppendReceived(records))
+        {
+            ConfigurationChanged?.Invoke();
+        }
+
+        // Hazard 1: nothing is acknowledged before it is on disk. Not cancellable: the entries
+        // are in the log whether or not anybody still waits.
+        await _log.WaitDurableAsync(records[^1].Index).ConfigureAwait(false);
+        Changed?.Invoke();
+    }
+
+    async ValueTask IAuditTrail<IRaftLogEntry>.AppendAsync<T>(
+        T entry, long startIndex, CancellationToken token)
+    {
+        if (entry is not IncomingSnapshot snapshot)
+        {
+            throw new NotSupportedException("Only a snapshot may be put at a given index.");
+        }
+
+        await InstallAsync(snapshot).ConfigureAwait(false);
+    }
+
+    ValueTask<long> IAuditTrail.CommitAsync(long endIndex, CancellationToken token)
+    {
+        long before;
+        lock (_gate)
+        {
+            before = _commitIndex;
+            _wantedCommitIndex = Math.Max(_wantedCommitIndex, Math.Min(endIndex, _log.LastIndex));
+        }
+
+        AdvanceCommit();
+        return new(CommitIndex - before);
+    }
+
+    ValueTask IAuditTrail.WaitForApplyAsync(CancellationToken token) =>
+        _applier.WaitAppliedAsync(CommitIndex, token);
+
+    ValueTask IAuditTrail.WaitForApplyAsync(long index, CancellationToken token) =>
+        _applier.WaitAppliedAsync(index, token);
+
+    Task IAuditTrail.InitializeAsync(CancellationToken token) => Task.CompletedTask;
+
+    async ValueTask<TResult> IAuditTrail<IRaftLogEntry>.ReadAsync<TResult>(
+        ILogEntryConsumer<IRaftLogEntry, TResult> reader, long startIndex, long endIndex,
+        CancellationToken token)
+    {
+        bool held = startIndex >= _log.FirstIndex
+            || (reader.LogEntryMetadataOnly && startIndex == endIndex);
+        if (held)
+        {
+            var range = new LogRange(this, startIndex, endIndex);
+            return await reader.ReadAsync<EngineEntry, LogRange>(range, null, token)
+                .ConfigureAwait(false);
+        }
+
+        await using var content = _snapshots.OpenRaw(out var current);
+        var snapshot = new OutgoingSnapshot(current.Index, current.Term, content);
+        return await reader.ReadAsync<OutgoingSnapshot, OutgoingSnapshot[]>(
+            [snapshot], current.Index, token).ConfigureAwait(false);
+    }
+
+    bool IPersistentState.IsVotedFor(in ClusterMemberId id) =>
+        _terms.VotedFor == 0 || _terms.VotedFor == MemberId.ToNodeId(id);
+
+    ValueTask<long> IPersistentState.IncrementTermAsync(ClusterMemberId member, CancellationToken token)
+    {
+        long term;
+        lock (_gate)
+        {
+            term = _terms.Term + 1;
+            _terms.Save(term, MemberId.ToNodeId(member));
+            Elections++;
+        }
+
+        Changed?.Invoke();
+        return new(term);
+    }
+
+    ValueTask IPersistentState.UpdateTermAsync(long term, bool resetLastVote, CancellationToken token)
+    {
+        ObserveTerm(term);
+        return ValueTask.CompletedTask;
+    }
+
+    ValueTask IPersistentState.UpdateVotedForAsync(ClusterMemberId member, CancellationToken token)
+    {
+        lock (_gate)
+        {
+            int nodeId = MemberId.ToNodeId(member);
+            if (_terms.VotedFor != nodeId)
+            {
+                _terms.Save(_terms.Term, nodeId);
+            }
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Moves to a later term, durably, without a vote; does nothing for an earlier one.</summary>
+    public void ObserveTerm(long term)
+    {
+        lock (_gate)
+        {
+            if (term <= _terms.Term)
+            {
+                return;
+            }
+
+            _terms.Save(term, 0);
+        }
+
+        Changed?.Invoke();
+    }
+
+    private static Options UnusedBase(string directory) => new()
+    {
+        Location = directory,
+        MemoryManagement = MemoryManagementStrategy.PrivateMemory,
+        ChunkSize = Environment.SystemPageSize,
+    };
+
+    private bool AppendReceived(List<LogRecord> records)
+    {
+        bool changed = false;
+        lock (_gate)
+        {
+            var before = _configurations.Latest;
+            RefuseToRewriteCommitted(records);
+            _log.AppendRange(records);
+            _configurations.DropTruncated(_log.TermAt, _commitIndex);
+            foreach (var record in records)
+            {
+                if (record.Kind == EntryKind.Configuration && record.Index > _configurations.Latest.Index)
+                {
+                    _configurations.Append(
+                        record.Index, record.Term, Configuration.Decode(record.Payload.Span));
+                }
+            }
+
+            changed = _configurations.Latest != before;
+        }
+
+        return changed;
+    }
+
+    // Invariant (Ongaro 2014 §3.6, leader completeness): a committed entry is never replaced.
+    private void RefuseToRewriteCommitted(List<LogRecord> records)
+    {
+        foreach (var record in records)
+        {
+            long known = record.Index <= _commitIndex ? _log.TermAt(record.Index) : -1;
+            if (known >= 0 && known != record.Term)
+            {
+                throw new InvariantViolatedException(
+                    $"a leader sent entry {record.Index} of term {record.Term}, "
+                    + $"but here it is committed with term {known}");
+            }
+        }
+    }
+
+    private void OnDurable(long durableIndex)
+    {
+        AdvanceCommit();
+        Changed?.Invoke();
+    }
+
+    private void AdvanceCommit()
+    {
+        long commitIndex;
+        lock (_gate)
+        {
+            commitIndex = Math.Min(_wantedCommitIndex, _log.DurableIndex);
+            if (commitIndex <= _commitIndex)
+            {
+                return;
+            }
+
+            Volatile.Write(ref _commitIndex, commitIndex);
+        }
+
+        _applier.CommitAdvanced(commitIndex);
+        _commitWaiters.Reached(commitIndex);
+    }
+
+    private async Task InstallAsync(IncomingSnapshot snapshot)
+    {
+        await _applier.InstallAsync(
+            snapshot.File,
+            () =>
+            {
+                lock (_gate)
+                {
+                    AdoptSnapshot(snapshot.Index, snapshot.Term);
+                }
+            }).ConfigureAwait(false);
+        _commitWaiters.Reached(CommitIndex);
+        ConfigurationChanged?.Invoke();
+        Changed?.Invoke();
+    }
+
+    private void AdoptSnapshot(long index, long term)
+    {
+        var configuration = Configuration.Decode(_snapshots.Current!.Configuration.Span);
+        if (_log.TermAt(index) == term)
+        {
+            _log.CompactPrefix(index);
+            _configurations.Rebase(index, configuration);
+        }
+        else
+        {
+            _log.Reset(index, term);
+            _configurations.Reset(index, configuration);
+        }
+
+        _wantedCommitIndex = Math.Max(_wantedCommitIndex, index);
+        Volatile.Write(ref _commitIndex, Math.Max(_commitIndex, index));
+    }
+}

@@ -1,0 +1,57 @@
+// The connections to one other node and what was learned over them.
+// Threading: any thread. Failure: see PeerChannel.
+using Microsoft.Extensions.Logging;
+using PgRaft.Consensus.Leadership;
+using PgRaft.Consensus.Transport;
+
+namespace PgRaft.Consensus.Engine;
+
+/// <summary>One other node.</summary>
+internal sealed class Peer : IAsyncDisposable
+{
+    private readonly ConnectionHealth _health;
+
+    /// <summary>Prepares the connections; none is made before it is used.</summary>
+    /// <param name="address">Where it is.</param>
+    /// <param name="hello">This node's hello for a kind of connection to it.</param>
+    /// <param name="logger">For connection failures.</param>
+    public Peer(MemberAddress address, Func<ChannelKind, Hello> hello, ILogger logger)
+    {
+        Address = address;
+        _health = new ConnectionHealth(address, logger);
+        Consensus = new PeerChannel(address, () => hello(ChannelKind.Consensus), _health);
+        Snapshot = new PeerChannel(address, () => hello(ChannelKind.Snapshot), _health);
+        Client = new PeerChannel(address, () => hello(ChannelKind.Client), _health);
+    }
+
+    /// <summary>Who and where.</summary>
+    public MemberAddress Address { get; }
+
+    /// <summary>Votes and appends.</summary>
+    public PeerChannel Consensus { get; }
+
+    /// <summary>Snapshots.</summary>
+    public PeerChannel Snapshot { get; }
+
+    /// <summary>Read indexes and forwarded requests.</summary>
+    public PeerChannel Client { get; }
+
+    /// <summary>What its answers told.</summary>
+    public PeerContact Contact { get; } = new();
+
+    /// <summary>Why it could not be reached; null while it can.</summary>
+    public string? LastError => _health.LastError;
+
+    /// <summary>How long it keeps faith with a leader, as far as known.</summary>
+    public int ElectionTimeoutMs => Math.Max(
+        Consensus.PeerElectionTimeoutMs,
+        Math.Max(Snapshot.PeerElectionTimeoutMs, Client.PeerElectionTimeoutMs));
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await Consensus.DisposeAsync().ConfigureAwait(false);
+        await Snapshot.DisposeAsync().ConfigureAwait(false);
+        await Client.DisposeAsync().ConfigureAwait(false);
+    }
+}

@@ -1,0 +1,276 @@
+// A peer as a voter: the engine's calls become requests on the wire.
+//
+// Why it is hard: the engine takes one unanswered call for an unavailable member and gives up
+// leadership when a majority is unavailable once. So an append is tried again, on a fresh connection,
+// until its deadline (hazard 11; repeating is harmless because the receiver skips what it has). Votes
+// and pre-votes get one short try, because the engine waits for everybody's (hazard 6). Snapshots
+// have no deadline, only a limit on silence.
+// Threading: any thread; the engine replicates to a member from one task at a time. Failure:
+// MemberUnavailableException.
+using System.Diagnostics;
+using DotNext.IO;
+using DotNext.Net.Cluster;
+using DotNext.Net.Cluster.Consensus.Raft;
+using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Transport;
+
+namespace PgRaft.Consensus.Engine;
+
+/// <summary>What a remote member needs of its node.</summary>
+internal interface IMemberHost
+{
+    /// <summary>The log that is replicated.</summary>
+    EngineLog Log { get; }
+
+    /// <summary>Lower election timeout.</summary>
+    int ElectionTimeoutMs { get; }
+
+    /// <summary>Most entries in one append request.</summary>
+    int BatchSizeEntries { get; }
+
+    /// <summary>A peer accepted this node as leader of a term.</summary>
+    void LeaderAcknowledged(long term);
+
+    /// <summary>A peer refused entries and said where to continue: start a round at once.</summary>
+    void ReplicateAgain();
+
+    /// <summary>A heartbeat was sent.</summary>
+    void HeartbeatSent();
+}
+
+/// <summary>A voter behind the network.</summary>
+internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost host) : Member(address)
+{
+    private const int MaxAppendBytes = 1024 * 1024;
+    private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(20);
+    private readonly List<LogRecord> _batch = [];
+    private readonly FrameWriter _append = new();
+
+    /// <inheritdoc/>
+    public override bool IsRemote => true;
+
+    /// <summary>The connections to it.</summary>
+    public Peer Peer => peer;
+
+    private TimeSpan VoteTimeout => TimeSpan.FromMilliseconds(Math.Max(host.ElectionTimeoutMs / 4, 25));
+
+    private TimeSpan AppendTimeout => TimeSpan.FromMilliseconds(host.ElectionTimeoutMs);
+
+    /// <inheritdoc/>
+    public override async Task<Result<bool>> VoteAsync(
+        long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
+    {
+        var request = new FrameWriter().Int64(term).Int64(lastLogIndex).Int64(lastLogTerm);
+        var body = new BodyReader(await CallAsync(
+            peer.Consensus, MessageType.Vote, request, VoteTimeout, token).ConfigureAwait(false));
+        return new Result<bool> { Term = body.Int64(), Value = body.Byte() != 0 };
+    }
+
+    /// <inheritdoc/>
+    public override async Task<Result<PreVoteResult>> PreVoteAsync(
+        long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
+    {
+        var request = new FrameWriter().Int64(term).Int64(lastLogIndex).Int64(lastLogTerm);
+        var body = new BodyReader(await CallAsync(
+            peer.Consensus, MessageType.PreVote, request, VoteTimeout, token).ConfigureAwait(false));
+        long theirTerm = body.Int64();
+        var value = (PreVoteResult)body.Byte();
+
+        // Hazard 18: the engine ignores the term of a refusal. A member with the longer log but an
+        // older term would be refused for ever, and the other for its log.
+        if (value != PreVoteResult.Accepted)
+        {
+            host.Log.ObserveTerm(theirTerm);
+        }
+
+        return new Result<PreVoteResult> { Term = theirTerm, Value = value };
+    }
+
+    /// <inheritdoc/>
+    public override async Task<Result<ReplicationStatus>> AppendEntriesAsync<TEntry, TList>(
+        long term, TList entries, long prevLogIndex, long prevLogTerm, long commitIndex,
+        CancellationToken token)
+    {
+        var range = entries as LogRange
+            ?? throw new NotSupportedException("The engine sent entries that are not of our log.");
+        long previous = prevLogIndex;
+        long previousTerm = prevLogTerm;
+        while (true)
+        {
+            ReadBatch(previous, range.Last);
+            var result = await AppendBatchAsync(
+                term, previous, previousTerm, Math.Max(commitIndex, host.Log.CommitIndex), token)
+                .ConfigureAwait(false);
+            if (result.Value.Result is HeartbeatResult.Rejected or HeartbeatResult.UnsupportedVersion)
+            {
+                NoteRefusal(term, result.Term);
+                return result;
+            }
+
+            if (_batch.Count > 0)
+            {
+                previous = _batch[^1].Index;
+                previousTerm = _batch[^1].Term;
+            }
+
+            peer.Contact.Matched(term, previous);
+            if (previous >= range.Last)
+            {
+                return Replicated(result, term, previous, previousTerm);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public override async Task<Result<HeartbeatResult>> InstallSnapshotAsync(
+        long term, IRaftLogEntry snapshot, long snapshotIndex, IDataTransferObject configuration,
+        long configurationVersion, CancellationToken token)
+    {
+        var outgoing = snapshot as OutgoingSnapshot
+            ?? throw new NotSupportedException("The engine sent a snapshot that is not of our log.");
+        peer.Contact.SendingSnapshot = true;
+        try
+        {
+            var sender = new SnapshotSender(peer, host, term, outgoing);
+            var result = await sender.SendAsync(token).ConfigureAwait(false);
+            if (result.Value is HeartbeatResult.Replicated)
+            {
+                peer.Contact.Matched(term, snapshotIndex);
+                host.ReplicateAgain();
+            }
+
+            return result;
+        }
+        catch (PeerUnavailableException e)
+        {
+            peer.Contact.AttemptFailed();
+            throw new MemberUnavailableException(this, e.Message, e);
+        }
+        finally
+        {
+            peer.Contact.SendingSnapshot = false;
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        _ = peer.DisposeAsync().AsTask();
+        base.Dispose(disposing);
+    }
+
+    private static Result<ReplicationStatus> Replicated(
+        Result<ReplicationStatus> result, long term, long lastIndex, long lastTerm) => new()
+        {
+            Term = result.Term,
+            Value = new ReplicationStatus
+            {
+                // Hazard 5: what counts for the commit rule is whether the last entry the member now
+                // has is of this term, also when it was acknowledged in an earlier round.
+                Result = lastTerm == term
+                ? HeartbeatResult.ReplicatedWithLeaderTerm
+                : HeartbeatResult.Replicated,
+                LastIndex = lastIndex,
+            },
+        };
+
+    private void ReadBatch(long previous, long last)
+    {
+        _batch.Clear();
+        if (previous < last)
+        {
+            int count = (int)Math.Min(last - previous, host.BatchSizeEntries);
+            if (host.Log.Records.Read(previous + 1, count, MaxAppendBytes, _batch) == 0)
+            {
+                // Compacted while it was being sent: the next round sends the snapshot.
+                throw new MemberUnavailableException(this, $"entry {previous + 1} was compacted");
+            }
+        }
+    }
+
+    private void NoteRefusal(long term, long theirTerm)
+    {
+        peer.Contact.Matched(term, 0);
+        if (theirTerm <= term)
+        {
+            host.ReplicateAgain();
+        }
+    }
+
+    private async Task<Result<ReplicationStatus>> AppendBatchAsync(
+        long term, long previous, long previousTerm, long commitIndex, CancellationToken token)
+    {
+        WriteAppend(term, previous, previousTerm, commitIndex);
+        if (_batch.Count == 0)
+        {
+            host.HeartbeatSent();
+        }
+
+        var (answer, sentAt) = await CallUntilDeadlineAsync(token).ConfigureAwait(false);
+        var body = new BodyReader(answer);
+        long theirTerm = body.Int64();
+        var status = (HeartbeatResult)body.Byte();
+        long lastIndex = body.Int64();
+        if (theirTerm <= term)
+        {
+            peer.Contact.Acknowledged(term, sentAt);
+            host.LeaderAcknowledged(term);
+        }
+
+        return new Result<ReplicationStatus>
+        {
+            Term = theirTerm,
+            Value = new ReplicationStatus { Result = status, LastIndex = lastIndex },
+        };
+    }
+
+    private void WriteAppend(long term, long previous, long previousTerm, long commitIndex)
+    {
+        _append.Reset();
+        _append.Int64(term).Int64(previous).Int64(previousTerm).Int64(commitIndex).Int32(_batch.Count);
+        foreach (var record in _batch)
+        {
+            _append.Int64(record.Term).Byte((byte)record.Kind).Bytes(record.Payload.Span);
+        }
+    }
+
+    private async Task<(ReadOnlyMemory<byte> Answer, long SentAt)> CallUntilDeadlineAsync(
+        CancellationToken token)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            var left = AppendTimeout - Stopwatch.GetElapsedTime(start);
+            long sentAt = Stopwatch.GetTimestamp();
+            try
+            {
+                var answer = await CallAsync(peer.Consensus, MessageType.Append, _append, left, token)
+                    .ConfigureAwait(false);
+                return (answer, sentAt);
+            }
+            catch (MemberUnavailableException) when (
+                Stopwatch.GetElapsedTime(start) + RetryPause < AppendTimeout)
+            {
+                // A pause between dials, not a wait for an event: a refused port answers at once.
+                await Task.Delay(RetryPause, token).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async Task<ReadOnlyMemory<byte>> CallAsync(
+        PeerChannel channel, MessageType type, FrameWriter request, TimeSpan timeout,
+        CancellationToken token)
+    {
+        try
+        {
+            var answer = await channel.CallAsync(type, request, timeout, token).ConfigureAwait(false);
+            peer.Contact.Answered();
+            return answer;
+        }
+        catch (PeerUnavailableException e)
+        {
+            peer.Contact.AttemptFailed();
+            throw new MemberUnavailableException(this, e.Message, e);
+        }
+    }
+}

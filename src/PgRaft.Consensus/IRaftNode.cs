@@ -1,0 +1,122 @@
+using PgRaft.Core;
+
+namespace PgRaft.Consensus;
+
+/// <summary>
+/// One member of a cluster: what the layers above may ask of consensus.
+/// </summary>
+/// <remarks>
+/// <para><i>Threading</i>: all members may be called from any thread, concurrently.</para>
+/// <para><i>Failures</i>: every method reports trouble with a <see cref="PgraftException"/> whose
+/// <see cref="StatusCode"/> says whether the thing was certainly not done
+/// (<see cref="StatusCode.NotDone"/>, <see cref="StatusCode.NotLeader"/>,
+/// <see cref="StatusCode.NoLeader"/>), or may have been done
+/// (<see cref="StatusCode.OutcomeUnknown"/>). Cancellation of the token before the proposal
+/// left gives <see cref="StatusCode.NotDone"/>, afterwards
+/// <see cref="StatusCode.OutcomeUnknown"/>.</para>
+/// </remarks>
+public interface IRaftNode : IAsyncDisposable
+{
+    /// <summary>The node's state now: an immutable picture, cheap to take.</summary>
+    NodeStatus Status { get; }
+
+    /// <summary>
+    /// Raised after <see cref="Status"/> has changed. Called on core threads, never concurrently
+    /// with itself; the handler must not block or throw.
+    /// </summary>
+    event Action? StatusChanged;
+
+    /// <summary>
+    /// Ends when the node has failed for good (storage error, broken invariant) with the reason,
+    /// or is cancelled by an orderly stop.
+    /// </summary>
+    Task<PgraftException> Failure { get; }
+
+    /// <summary>Opens the storage, binds the port and starts taking part.</summary>
+    /// <exception cref="PgraftException">Stamp of another node, damaged storage, busy port, unwritable directory.</exception>
+    Task StartAsync(CancellationToken token);
+
+    /// <summary>Founds a cluster of this node alone; returns once it leads.</summary>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/> when a configuration exists.</exception>
+    Task FoundAsync(CancellationToken token);
+
+    /// <summary>
+    /// Proposes a command on the leader and waits until it is committed and applied here.
+    /// </summary>
+    /// <param name="command">Encoded command; copied before the method returns.</param>
+    /// <param name="expectedTerm">Refused with <see cref="StatusCode.NotDone"/> unless it is the current term; 0 = any.</param>
+    /// <param name="token">Ends the waiting.</param>
+    /// <exception cref="PgraftException"><see cref="StatusCode.NotLeader"/> on another member; forwarding is the caller's.</exception>
+    ValueTask<Proposal> ProposeAsync(
+        ReadOnlyMemory<byte> command, long expectedTerm, CancellationToken token);
+
+    /// <summary>
+    /// Waits until this node has applied everything that was committed anywhere when the call
+    /// began (read index; works on every member).
+    /// </summary>
+    /// <returns>The applied index that was reached.</returns>
+    ValueTask<long> ReadBarrierAsync(CancellationToken token);
+
+    /// <summary>Waits until <paramref name="index"/> is known committed here.</summary>
+    ValueTask WaitCommittedAsync(long index, CancellationToken token);
+
+    /// <summary>Waits until <paramref name="index"/> is applied here.</summary>
+    ValueTask WaitAppliedAsync(long index, CancellationToken token);
+
+    /// <summary>
+    /// Sends an opaque request to the current leader and returns its answer. The leader's
+    /// <see cref="ForwardHandler"/> produces it.
+    /// </summary>
+    /// <exception cref="PgraftException"><see cref="StatusCode.NoLeader"/> when none is known or it
+    /// could not be reached; <see cref="StatusCode.OutcomeUnknown"/> when the connection ended or
+    /// time ran out after the request had left.</exception>
+    ValueTask<ReadOnlyMemory<byte>> ForwardToLeaderAsync(
+        ReadOnlyMemory<byte> request, CancellationToken token);
+
+    /// <summary>
+    /// Answers requests that other members forwarded here. Set before <see cref="StartAsync"/>.
+    /// It must answer errors inside its own format; an exception closes the connection.
+    /// </summary>
+    Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>? ForwardHandler { get; set; }
+
+    /// <summary>
+    /// Leader only: catches the node up, then makes it a voter; returns when the new
+    /// configuration is committed.
+    /// </summary>
+    Task AddMemberAsync(MemberAddress member, CancellationToken token);
+
+    /// <summary>
+    /// Leader only: removes a voter; returns when the new configuration is committed.
+    /// Removing the leader itself is refused with <see cref="StatusCode.WrongState"/>: call
+    /// <see cref="YieldLeadershipAsync"/> first and ask the new leader.
+    /// </summary>
+    Task RemoveMemberAsync(int nodeId, CancellationToken token);
+
+    /// <summary>
+    /// Gives up leadership and returns once another member leads (its node id), or throws
+    /// <see cref="StatusCode.TimedOut"/>.
+    /// </summary>
+    Task<int> YieldLeadershipAsync(CancellationToken token);
+
+    /// <summary>Members of the committed configuration, by node id.</summary>
+    IReadOnlyList<MemberView> GetMembers();
+
+    /// <summary>Replication progress of each follower, on the leader; empty elsewhere.</summary>
+    IReadOnlyList<FollowerProgress> GetReplication();
+
+    /// <summary>Reads one log entry.</summary>
+    /// <exception cref="PgraftException"><see cref="StatusCode.NotFound"/> below the first or beyond the last index.</exception>
+    ValueTask<LogEntryView> ReadEntryAsync(long index, CancellationToken token);
+
+    /// <summary>
+    /// Writes and syncs a probe file in the data directory (the disk part of the self-test).
+    /// </summary>
+    /// <exception cref="PgraftException">Disk full, I/O error.</exception>
+    Task ProbeStorageAsync(CancellationToken token);
+
+    /// <summary>Takes over the settings that may change at run time.</summary>
+    void Reload(RuntimeOptions options);
+
+    /// <summary>Orderly stop: resigns if it leads, closes connections, syncs and closes the storage.</summary>
+    Task StopAsync(CancellationToken token);
+}

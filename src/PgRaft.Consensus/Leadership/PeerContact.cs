@@ -1,0 +1,67 @@
+// When a peer last answered, and what of this leadership it has.
+// Threading: one writer per field, any reader. Failure: none.
+using System.Diagnostics;
+
+namespace PgRaft.Consensus.Leadership;
+
+/// <summary>What this node knows of a peer from its answers.</summary>
+internal sealed class PeerContact
+{
+    private long _lastAnswer;
+    private long _lastAttemptFailed;
+    private long _matchIndex;
+    private long _matchTerm;
+    private long _acknowledgedSend;
+    private long _acknowledgedTerm;
+    private int _sendingSnapshot;
+
+    /// <summary>Timestamp of the last answer of any kind; 0 = never.</summary>
+    public long LastAnswer => Volatile.Read(ref _lastAnswer);
+
+    /// <summary>Whether a snapshot is being sent.</summary>
+    public bool SendingSnapshot
+    {
+        get => Volatile.Read(ref _sendingSnapshot) != 0;
+        set => Volatile.Write(ref _sendingSnapshot, value ? 1 : 0);
+    }
+
+    /// <summary>Whether the newest attempt failed after the newest answer.</summary>
+    public bool Failing => Volatile.Read(ref _lastAttemptFailed) > LastAnswer;
+
+    /// <summary>The peer answered something.</summary>
+    public void Answered() => Volatile.Write(ref _lastAnswer, Stopwatch.GetTimestamp());
+
+    /// <summary>The peer did not answer.</summary>
+    public void AttemptFailed() => Volatile.Write(ref _lastAttemptFailed, Stopwatch.GetTimestamp());
+
+    /// <summary>The peer accepted this node as leader of a term, asked at a time.</summary>
+    public void Acknowledged(long term, long sentAt)
+    {
+        if (Volatile.Read(ref _acknowledgedTerm) != term)
+        {
+            Volatile.Write(ref _acknowledgedSend, 0);
+            Volatile.Write(ref _acknowledgedTerm, term);
+        }
+
+        Volatile.Write(ref _acknowledgedSend, Math.Max(sentAt, Volatile.Read(ref _acknowledgedSend)));
+    }
+
+    /// <summary>Send time of the newest request of <paramref name="term"/> that was accepted; 0 = none.</summary>
+    public long AcknowledgedAt(long term) =>
+        Volatile.Read(ref _acknowledgedTerm) == term ? Volatile.Read(ref _acknowledgedSend) : 0;
+
+    /// <summary>The peer has everything up to an index, durably.</summary>
+    public void Matched(long term, long index)
+    {
+        Volatile.Write(ref _matchIndex, index);
+        Volatile.Write(ref _matchTerm, term);
+    }
+
+    /// <summary>Highest index known durable there in <paramref name="term"/>; 0 = none.</summary>
+    public long MatchIndex(long term) =>
+        Volatile.Read(ref _matchTerm) == term ? Volatile.Read(ref _matchIndex) : 0;
+
+    /// <summary>Whether the peer answered within a time.</summary>
+    public bool HeardWithin(TimeSpan time) =>
+        LastAnswer != 0 && Stopwatch.GetElapsedTime(LastAnswer) < time;
+}

@@ -1,0 +1,134 @@
+// Everything a node keeps on disk, opened in the order in which one depends on the other.
+// Threading: opened and closed by one thread. Failure: whatever cannot be trusted is a
+// PgraftException that names the file; what was opened before is closed again.
+using System.Buffers.Binary;
+using System.IO.Hashing;
+using System.Text;
+using PgRaft.Consensus.Apply;
+using PgRaft.Consensus.Membership;
+using PgRaft.Consensus.Storage;
+using PgRaft.Core;
+
+namespace PgRaft.Consensus.Node;
+
+/// <summary>The opened storage of a node.</summary>
+internal sealed class NodeStorage : IDisposable
+{
+    private NodeStorage(
+        DataDirectory directory, TermStore terms, SnapshotStore snapshots, SegmentedLog log,
+        ConfigurationHistory configurations)
+    {
+        DataDirectory = directory;
+        Terms = terms;
+        Snapshots = snapshots;
+        Log = log;
+        Configurations = configurations;
+    }
+
+    /// <summary>The locked and stamped directory.</summary>
+    public DataDirectory DataDirectory { get; }
+
+    /// <summary>Term and vote.</summary>
+    public TermStore Terms { get; }
+
+    /// <summary>Snapshots.</summary>
+    public SnapshotStore Snapshots { get; }
+
+    /// <summary>The log.</summary>
+    public SegmentedLog Log { get; }
+
+    /// <summary>Configurations from the base to the end of the log.</summary>
+    public ConfigurationHistory Configurations { get; }
+
+    /// <summary>Opens everything and restores the state machine from the newest snapshot.</summary>
+    public static NodeStorage Open(NodeOptions options, StateMachine stateMachine)
+    {
+        var directory = DataDirectory.Open(
+            options.DataDirectory, options.ClusterId, options.Self.NodeId);
+        SegmentedLog? log = null;
+        try
+        {
+            var terms = TermStore.Open(directory.Path);
+            var snapshots = SnapshotStore.Open(directory.Path);
+            Applier.Restore(snapshots, stateMachine);
+            log = SegmentedLog.Open(
+                new LogOptions { Directory = Path.Combine(directory.Path, "log") },
+                snapshots.Current?.Index ?? 0, snapshots.Current?.Term ?? 0);
+            var configurations = ReadConfigurations(options, directory, snapshots, log);
+            return new NodeStorage(directory, terms, snapshots, log, configurations);
+        }
+        catch
+        {
+            log?.Dispose();
+            directory.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Makes a founding durable. It is the configuration before the first log entry.</summary>
+    public void Found(Configuration configuration)
+    {
+        FoundingFile.Write(DataDirectory.Path, configuration);
+        Configurations.Rebase(0, configuration);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Log.Dispose();
+        DataDirectory.Dispose();
+    }
+
+    private static ConfigurationHistory ReadConfigurations(
+        NodeOptions options, DataDirectory directory, SnapshotStore snapshots, SegmentedLog log)
+    {
+        var history = snapshots.Current is { } snapshot
+            ? new ConfigurationHistory(snapshot.Index, Configuration.Decode(snapshot.Configuration.Span))
+            : new ConfigurationHistory(0, FoundingFile.Read(directory.Path) ?? Configuration.Empty);
+        ScanLog(log, history);
+        bool blank = history.Latest.Configuration.IsEmpty && log.LastIndex == 0;
+        if (blank && options.InitialCluster.Count > 0)
+        {
+            var founding = Configuration.Found(FoundingId(options), options.InitialCluster);
+            FoundingFile.Write(directory.Path, founding);
+            history.Rebase(0, founding);
+        }
+
+        return history;
+    }
+
+    private static void ScanLog(SegmentedLog log, ConfigurationHistory history)
+    {
+        var batch = new List<LogRecord>();
+        long next = Math.Max(log.FirstIndex, history.Latest.Index + 1);
+        while (log.Read(next, 1024, 1024 * 1024, batch) > 0)
+        {
+            foreach (var record in batch)
+            {
+                if (record.Kind == EntryKind.Configuration)
+                {
+                    history.Append(
+                        record.Index, record.Term, Configuration.Decode(record.Payload.Span));
+                }
+            }
+
+            next = batch[^1].Index + 1;
+            batch.Clear();
+        }
+    }
+
+    // Every founding member computes the same id from the same setting, so that they know each other.
+    private static long FoundingId(NodeOptions options)
+    {
+        var text = new StringBuilder(options.ClusterId);
+        foreach (var member in options.InitialCluster.OrderBy(m => m.NodeId))
+        {
+            text.Append('\n').Append(member.NodeId).Append('=').Append(member.Host)
+                .Append(':').Append(member.Port);
+        }
+
+        byte[] hash = XxHash64.Hash(Encoding.UTF8.GetBytes(text.ToString()));
+        long id = BinaryPrimitives.ReadInt64LittleEndian(hash);
+        return id == 0 ? 1 : id;
+    }
+}

@@ -1,0 +1,252 @@
+// The server side of the peer protocol: what this node answers to members.
+//
+// Guards that act on requests are here: no vote in the first election timeout after a start
+// (hazard 8), one leader a term (hazard 12), a snapshot that is already covered is not refused but
+// acknowledged, and a refused append says where the logs part.
+// Threading: called concurrently for different connections; the engine's transition lock orders
+// what must be ordered. Failure: a broken invariant or a storage error ends the node; everything
+// else ends the connection it came from.
+using System.Diagnostics;
+using DotNext.Net.Cluster.Consensus.Raft;
+using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Transport;
+using PgRaft.Core;
+
+namespace PgRaft.Consensus.Node;
+
+/// <summary>Handles members' requests for one node.</summary>
+internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayHaveForgotten) : IPeerHandler
+{
+    private readonly long _startedAt = Stopwatch.GetTimestamp();
+    private long _messages;
+
+    /// <summary>Requests received since start.</summary>
+    public long Messages => Volatile.Read(ref _messages);
+
+    /// <inheritdoc/>
+    public Hello Greeting(Hello peer) => node.Hello(peer.Kind, peer.NodeId);
+
+    /// <inheritdoc/>
+    public async ValueTask HandleAsync(
+        Hello peer, Frame request, FrameWriter answer, CancellationToken token)
+    {
+        Interlocked.Increment(ref _messages);
+        try
+        {
+            await DispatchAsync(peer.NodeId, request, answer, token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is InvariantViolatedException
+            or PgraftException { Code: StatusCode.IoError or StatusCode.DiskFull })
+        {
+            node.Fail(e);
+            throw;
+        }
+    }
+
+    private ValueTask DispatchAsync(
+        int sender, Frame request, FrameWriter answer, CancellationToken token)
+    {
+        var body = new BodyReader(request.Body);
+        return request.Type switch
+        {
+            MessageType.Append => AppendAsync(sender, body, answer, token),
+            MessageType.PreVote => PreVoteAsync(sender, body, answer, token),
+            MessageType.Vote => VoteAsync(sender, body, answer, token),
+            MessageType.SnapshotBegin => SnapshotBeginAsync(sender, body, answer, token),
+            MessageType.SnapshotChunk => SnapshotChunkAsync(sender, body, answer, token),
+            MessageType.SnapshotEnd => SnapshotEndAsync(sender, body, answer, token),
+            MessageType.ReadIndex => ReadIndexAsync(answer, token),
+            MessageType.Forward => ForwardAsync(request.Body, answer, token),
+            _ => throw new InvalidDataException($"Unknown message type {(byte)request.Type}."),
+        };
+    }
+
+    private async ValueTask PreVoteAsync(
+        int sender, BodyReader body, FrameWriter answer, CancellationToken token)
+    {
+        var result = MayVote()
+            ? await node.Engine.OnPreVoteAsync(
+                sender, body.Int64(), body.Int64(), body.Int64(), token).ConfigureAwait(false)
+            : new Result<PreVoteResult> { Term = node.Log.Term };
+        answer.Int64(result.Term).Byte((byte)result.Value);
+    }
+
+    private async ValueTask VoteAsync(
+        int sender, BodyReader body, FrameWriter answer, CancellationToken token)
+    {
+        var result = MayVote()
+            ? await node.Engine.OnVoteAsync(
+                sender, body.Int64(), body.Int64(), body.Int64(), token).ConfigureAwait(false)
+            : new Result<bool> { Term = node.Log.Term };
+        answer.Int64(result.Term).Byte(result.Value ? (byte)1 : (byte)0);
+    }
+
+    // Hazard 8: a voter that restarts has forgotten that it promised its faith to a leader.
+    private bool MayVote() => !mayHaveForgotten
+        || Stopwatch.GetElapsedTime(_startedAt).TotalMilliseconds > options.ElectionTimeoutMs;
+
+    private async ValueTask AppendAsync(
+        int sender, BodyReader body, FrameWriter answer, CancellationToken token)
+    {
+        long term = body.Int64();
+        long previousIndex = body.Int64();
+        long previousTerm = body.Int64();
+        long commitIndex = body.Int64();
+        var records = ReadRecords(ref body, previousIndex);
+        RefuseSecondLeader(sender, term);
+        var result = await node.Engine.OnAppendAsync(
+            sender, term, records, previousIndex, previousTerm, commitIndex, token).ConfigureAwait(false);
+        long lastIndex = result.Value.LastIndex;
+        if (result.Term <= term)
+        {
+            node.View.LeaderSeen(term, sender);
+            await node.Membership.SettleAsync(token).ConfigureAwait(false);
+            if (result.Value.Result == HeartbeatResult.Rejected)
+            {
+                lastIndex = LastPossibleMatch(previousIndex, lastIndex);
+            }
+        }
+
+        answer.Int64(result.Term).Byte((byte)result.Value.Result).Int64(lastIndex);
+    }
+
+    private static List<LogRecord> ReadRecords(ref BodyReader body, long previousIndex)
+    {
+        int count = body.Int32();
+        var records = new List<LogRecord>(Math.Clamp(count, 0, 1024));
+        for (int i = 1; i <= count; i++)
+        {
+            long term = body.Int64();
+            var kind = (EntryKind)body.Byte();
+            records.Add(new LogRecord(previousIndex + i, term, kind, body.Bytes()));
+        }
+
+        return records;
+    }
+
+    // Invariant (election safety, Ongaro 2014 §3.4): at most one leader a term.
+    private void RefuseSecondLeader(int sender, long term)
+    {
+        int leader = node.View.LeaderOf(term);
+        if (leader != 0 && leader != sender)
+        {
+            throw new InvalidDataException(
+                $"node {sender} claims to lead term {term}, in which node {leader} leads");
+        }
+    }
+
+    // Ongaro 2014 §3.5: skip back over the whole conflicting term instead of one entry a round.
+    private long LastPossibleMatch(long previousIndex, long lastIndex)
+    {
+        long index = Math.Min(previousIndex, lastIndex);
+        if (index == previousIndex)
+        {
+            long term = node.Log.TermAt(index);
+            while (index > node.Log.CommitIndex && node.Log.TermAt(index) == term)
+            {
+                index--;
+            }
+        }
+
+        return index;
+    }
+
+    private async ValueTask SnapshotBeginAsync(
+        int sender, BodyReader body, FrameWriter answer, CancellationToken token)
+    {
+        long term = body.Int64();
+        long index = body.Int64();
+        long snapshotTerm = body.Int64();
+        long length = body.Int64();
+        bool accepted = await KeepFaithAsync(sender, term, index, snapshotTerm, token)
+            .ConfigureAwait(false);
+        var status = SnapshotAnswer.Refused;
+        if (accepted)
+        {
+            status = index <= node.Log.CommitIndex
+                ? SnapshotAnswer.AlreadyThere
+                : SnapshotAnswer.Accepted;
+        }
+
+        if (status == SnapshotAnswer.Accepted)
+        {
+            node.Inbox.Begin(sender, term, index, snapshotTerm, length);
+        }
+
+        answer.Int64(node.Log.Term).Byte((byte)status);
+    }
+
+    private async ValueTask SnapshotChunkAsync(
+        int sender, BodyReader body, FrameWriter answer, CancellationToken token)
+    {
+        long term = body.Int64();
+        long index = body.Int64();
+        long offset = body.Int64();
+        bool accepted = await KeepFaithAsync(sender, term, index, -1, token).ConfigureAwait(false)
+            && node.Inbox.Write(sender, term, index, offset, body.Bytes().Span);
+        answer.Int64(node.Log.Term)
+            .Byte((byte)(accepted ? SnapshotAnswer.Accepted : SnapshotAnswer.Refused));
+    }
+
+    private async ValueTask SnapshotEndAsync(
+        int sender, BodyReader body, FrameWriter answer, CancellationToken token)
+    {
+        long term = body.Int64();
+        long index = body.Int64();
+        var status = SnapshotAnswer.Refused;
+        if (node.Inbox.Take(sender, term, index) is { } snapshot)
+        {
+            using (snapshot.File)
+            {
+                var result = await node.Engine.OnSnapshotAsync(sender, term, snapshot, token)
+                    .ConfigureAwait(false);
+                if (result.Term <= term && node.Log.CommitIndex >= index)
+                {
+                    status = SnapshotAnswer.Accepted;
+                    await node.Membership.SettleAsync(token).ConfigureAwait(false);
+                }
+            }
+        }
+
+        answer.Int64(node.Log.Term).Byte((byte)status);
+    }
+
+    // A transfer may take longer than an election timeout; each piece of it is also a heartbeat.
+    private async ValueTask<bool> KeepFaithAsync(
+        int sender, long term, long previousIndex, long previousTerm, CancellationToken token)
+    {
+        RefuseSecondLeader(sender, term);
+        var result = await node.Engine.OnAppendAsync(
+            sender, term, [], previousIndex, previousTerm, 0, token).ConfigureAwait(false);
+        if (result.Term > term)
+        {
+            return false;
+        }
+
+        node.View.LeaderSeen(term, sender);
+        return true;
+    }
+
+    private async ValueTask ReadIndexAsync(FrameWriter answer, CancellationToken token)
+    {
+        try
+        {
+            long index = await node.LeaderReadIndexAsync(token).ConfigureAwait(false);
+            answer.Int32((int)StatusCode.Ok).Int64(index);
+        }
+        catch (PgraftException e)
+        {
+            answer.Int32((int)e.Code).Text(e.Message);
+        }
+    }
+
+    private async ValueTask ForwardAsync(
+        ReadOnlyMemory<byte> body, FrameWriter answer, CancellationToken token)
+    {
+        var handler = node.ForwardHandler
+            ?? throw new InvalidDataException("This node takes no forwarded requests.");
+        var result = await handler(body, token).ConfigureAwait(false);
+        answer.Raw(result.Span);
+    }
+}

@@ -1,0 +1,155 @@
+// Following the engine's leadership: when it began in earnest, when it ended, the lease, and giving
+// it up on purpose.
+// Threading: any thread. Failure: none of its own.
+using DotNext.Net.Cluster.Consensus.Raft;
+using Microsoft.Extensions.Logging;
+using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Leadership;
+using PgRaft.Core;
+
+namespace PgRaft.Consensus;
+
+public sealed partial class RaftNode
+{
+    private long _noCampaignBefore;
+
+    /// <inheritdoc/>
+    public async Task<int> YieldLeadershipAsync(CancellationToken token)
+    {
+        var tenure = View.Tenure ?? throw NotLeaderHere();
+        Volatile.Write(
+            ref _noCampaignBefore, Environment.TickCount64 + (_options.ElectionTimeoutMs * 4L));
+        Depose(tenure);
+        await Engine.StepDownAsync(token).ConfigureAwait(false);
+        try
+        {
+            while (true)
+            {
+                long seen = View.Version;
+                int leader = View.Current(Log.Term, out _);
+                if (leader != 0 && leader != SelfId)
+                {
+                    return leader;
+                }
+
+                await View.WaitChangeAsync(seen, token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            throw new PgraftException(
+                StatusCode.TimedOut, "leadership was given up, but no other member took it in time");
+        }
+    }
+
+    void IMemberHost.LeaderAcknowledged(long term) => RenewLease(term);
+
+    /// <summary>Whether this node may stand for election now.</summary>
+    internal bool MayCampaign() =>
+        Membership.IsSettled && Environment.TickCount64 >= Volatile.Read(ref _noCampaignBefore);
+
+    /// <summary>The engine's members changed: the majority may be another.</summary>
+    internal void MembersChanged()
+    {
+        if (View.Tenure is { } tenure)
+        {
+            RenewLease(tenure.Term);
+        }
+
+        RaiseStatusChanged();
+    }
+
+    private async Task WatchLeadershipAsync(RaftEngine engine, CancellationToken stopped)
+    {
+        try
+        {
+            while (!stopped.IsCancellationRequested)
+            {
+                // Ends when the first entry of the term is committed and applied here.
+                var ended = await engine.WaitForLeadershipAsync(stopped).ConfigureAwait(false);
+                await ServeTenureAsync(new Tenure(Log.Term, ended)).ConfigureAwait(false);
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException
+            or QuorumUnreachableException || stopped.IsCancellationRequested)
+        {
+            // The engine was stopped.
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+        }
+    }
+
+    private async Task ServeTenureAsync(Tenure tenure)
+    {
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var registration = tenure.Ended.UnsafeRegister(
+            _ =>
+            {
+                Depose(tenure);
+                ended.TrySetResult();
+            },
+            null);
+        if (tenure.Ended.IsCancellationRequested || Log.TermAt(Disk.Log.LastIndex) > tenure.Term)
+        {
+            await ended.Task.ConfigureAwait(false);
+            return;
+        }
+
+        _lease.Begin(tenure.Term);
+        View.Elected(tenure);
+        if (tenure.Ended.IsCancellationRequested)
+        {
+            Depose(tenure);
+        }
+
+        RenewLease(tenure.Term);
+        LogElected(_logger, SelfId, tenure.Term);
+        await ended.Task.ConfigureAwait(false);
+        LogDeposed(_logger, SelfId, tenure.Term);
+    }
+
+    private void Depose(Tenure tenure)
+    {
+        _lease.End();
+        View.Deposed(tenure);
+    }
+
+    private void RenewLease(long term)
+    {
+        if (View.Tenure?.Term != term)
+        {
+            return;
+        }
+
+        var remotes = Membership.Remotes;
+        Span<long> acknowledged = stackalloc long[remotes.Length];
+        int shortest = _options.ElectionTimeoutMs;
+        for (int i = 0; i < remotes.Length; i++)
+        {
+            acknowledged[i] = remotes[i].Peer.Contact.AcknowledgedAt(term);
+            int theirs = remotes[i].Peer.ElectionTimeoutMs;
+            shortest = theirs > 0 ? Math.Min(shortest, theirs) : shortest;
+        }
+
+        long before = _lease.Current;
+        _lease.Renew(term, acknowledged, shortest);
+        if (_lease.Current != before)
+        {
+            RaiseStatusChanged();
+        }
+    }
+
+    private PgraftException NotLeaderHere()
+    {
+        int leaderId = View.Current(Log.Term, out _);
+        return View.NotLeader(Log.Term, Membership.Active.Find(leaderId));
+    }
+
+    [LoggerMessage(111, LogLevel.Information, "node {NodeId} elected leader in term {Term}")]
+    private static partial void LogElected(ILogger logger, int nodeId, long term);
+
+    [LoggerMessage(112, LogLevel.Information, "node {NodeId} lost leadership of term {Term}")]
+    private static partial void LogDeposed(ILogger logger, int nodeId, long term);
+}

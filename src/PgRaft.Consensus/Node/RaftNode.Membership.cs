@@ -1,0 +1,156 @@
+// Founding a cluster and changing its members.
+// Threading: any thread; the engine allows one change at a time. Failure: as IRaftNode says; a
+// change whose entry was appended but not seen committed has an unknown outcome.
+using DotNext.Net.Cluster.Consensus.Raft;
+using Microsoft.Extensions.Logging;
+using PgRaft.Consensus.Apply;
+using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Leadership;
+using PgRaft.Consensus.Membership;
+using PgRaft.Core;
+
+namespace PgRaft.Consensus;
+
+public sealed partial class RaftNode
+{
+    // Each round sends all that is missing, so a few are enough unless the member keeps failing.
+    private const int CatchUpRounds = 32;
+    private readonly SemaphoreSlim _founding = new(1, 1);
+
+    /// <inheritdoc/>
+    public async Task FoundAsync(CancellationToken token)
+    {
+        await _founding.WaitAsync(token).ConfigureAwait(false);
+        try
+        {
+            if (!Disk.Configurations.Latest.Configuration.IsEmpty || Disk.Log.LastIndex > 0)
+            {
+                throw new PgraftException(
+                    StatusCode.WrongState, "this node already belongs to a cluster", null,
+                    "See pgraft_get_nodes(). To start over, stop the server and empty pgraft.data_dir.");
+            }
+
+            long foundingId = BitConverter.ToInt64(Guid.NewGuid().ToByteArray()) | 1;
+            Disk.Found(Configuration.Found(foundingId, [_options.Self]));
+            await StopEngineAsync().ConfigureAwait(false);
+            await StartEngineAsync(token).ConfigureAwait(false);
+        }
+        finally
+        {
+            _founding.Release();
+        }
+
+        await LeadingAsync(token).ConfigureAwait(false);
+        LogFounded(_logger, _options.ClusterId, SelfId);
+    }
+
+    /// <inheritdoc/>
+    public async Task AddMemberAsync(MemberAddress member, CancellationToken token)
+    {
+        var tenure = View.Tenure ?? throw NotLeaderHere();
+        if (Disk.Configurations.Latest.Configuration.Contains(member.NodeId))
+        {
+            throw new PgraftException(
+                StatusCode.WrongState, $"node {member.NodeId} is already a member");
+        }
+
+        var candidate = Membership.Candidate(member);
+        try
+        {
+            await ChangeAsync(
+                tenure, $"adding node {member.NodeId}", c => c.Contains(member.NodeId),
+                () => Engine.AddAsync(
+                    candidate, CatchUpRounds, new EngineConfigurations(Disk.Configurations), token),
+                () => candidate.Peer.LastError, token).ConfigureAwait(false);
+        }
+        finally
+        {
+            Membership.Abandon(candidate);
+        }
+
+        LogAdded(_logger, member.NodeId, member.Host, member.Port);
+    }
+
+    /// <inheritdoc/>
+    public async Task RemoveMemberAsync(int nodeId, CancellationToken token)
+    {
+        var tenure = View.Tenure ?? throw NotLeaderHere();
+        if (nodeId == SelfId)
+        {
+            throw new PgraftException(
+                StatusCode.WrongState, "the leader cannot remove itself", null,
+                "Hand leadership over first.");
+        }
+
+        if (!Disk.Configurations.Latest.Configuration.Contains(nodeId))
+        {
+            throw new PgraftException(StatusCode.WrongState, $"node {nodeId} is not a member");
+        }
+
+        await ChangeAsync(
+            tenure, $"removing node {nodeId}", c => !c.Contains(nodeId),
+            () => Engine.RemoveAsync(nodeId, new EngineConfigurations(Disk.Configurations), token),
+            () => null, token).ConfigureAwait(false);
+        LogRemoved(_logger, nodeId);
+    }
+
+    private async Task ChangeAsync(
+        Tenure tenure, string what, Func<Configuration, bool> isDone, Func<Task<bool>> change,
+        Func<string?> lastError, CancellationToken token)
+    {
+        Exception? cause = null;
+        try
+        {
+            if (await change().ConfigureAwait(false))
+            {
+                return;
+            }
+        }
+        catch (RaftCluster<Member>.ConcurrentMembershipModificationException e)
+        {
+            throw new PgraftException(
+                StatusCode.WrongState, "another membership change is in progress", null,
+                "Wait until it has finished; only one member can be added or removed at a time.", e);
+        }
+        catch (Exception e) when (e is OperationCanceledException or NotLeaderException
+            or ObjectDisposedException)
+        {
+            cause = e;
+        }
+
+        bool proposed = isDone(Disk.Configurations.Latest.Configuration);
+        string why = lastError()
+            ?? (cause is NotLeaderException ? "Leadership was lost."
+                : token.IsCancellationRequested ? "Time ran out." : "The member did not catch up.");
+        throw proposed
+            ? PendingProposal.Unknown($"{what}: the configuration was sent. {why}")
+            : new PgraftException(
+                StatusCode.NotDone, $"{what} was not done", why,
+                "Check that the node is running and reachable, then run it again.", cause);
+    }
+
+    private async Task LeadingAsync(CancellationToken token)
+    {
+        try
+        {
+            for (long seen = View.Version; View.Tenure is null; seen = View.Version)
+            {
+                await View.WaitChangeAsync(seen, token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            throw new PgraftException(
+                StatusCode.TimedOut, "the cluster was founded, but this node does not lead it yet");
+        }
+    }
+
+    [LoggerMessage(121, LogLevel.Information, "cluster \"{ClusterId}\" founded by node {NodeId}")]
+    private static partial void LogFounded(ILogger logger, string clusterId, int nodeId);
+
+    [LoggerMessage(122, LogLevel.Information, "node {NodeId} at {Host}:{Port} added")]
+    private static partial void LogAdded(ILogger logger, int nodeId, string host, int port);
+
+    [LoggerMessage(123, LogLevel.Information, "node {NodeId} removed")]
+    private static partial void LogRemoved(ILogger logger, int nodeId);
+}

@@ -1,0 +1,112 @@
+// What the node says of itself.
+// Threading: any thread; reads only. Failure: none.
+using System.Diagnostics;
+using PgRaft.Consensus.Engine;
+
+namespace PgRaft.Consensus;
+
+public sealed partial class RaftNode
+{
+    /// <inheritdoc/>
+    public NodeStatus Status
+    {
+        get
+        {
+            if (_log is not { } log || _engine is null)
+            {
+                return new NodeStatus();
+            }
+
+            long term = log.Term;
+            int leaderId = View.Current(term, out long deadlineNs);
+            var disk = Disk;
+            return new NodeStatus
+            {
+                Role = Role(),
+                Term = term,
+                LeaderId = leaderId,
+                LeaderDeadlineNs = deadlineNs,
+                LeaseDeadlineNs = View.Tenure is null ? 0 : _lease.Current,
+                CommitIndex = log.CommitIndex,
+                AppliedIndex = Applier.AppliedIndex,
+                LastIndex = disk.Log.LastIndex,
+                FirstIndex = disk.Log.FirstIndex,
+                SnapshotIndex = disk.Snapshots.Current?.Index ?? 0,
+                SnapshotTerm = disk.Snapshots.Current?.Term ?? 0,
+                DiskBytes = disk.Log.DiskBytes + (disk.Snapshots.Current?.TotalBytes ?? 0),
+                Members = disk.Configurations.At(log.CommitIndex).Configuration.Count,
+                MessagesProcessed = _requests?.Messages ?? 0,
+                HeartbeatsSent = Volatile.Read(ref _heartbeatsSent),
+                ElectionsTriggered = log.Elections,
+            };
+        }
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<MemberView> GetMembers()
+    {
+        int leaderId = View.Current(Log.Term, out _);
+        return [.. Disk.Configurations.At(Log.CommitIndex).Configuration.Addresses
+            .Select(a => new MemberView(a, a.NodeId == leaderId, IsActive(a.NodeId, leaderId)))];
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<FollowerProgress> GetReplication()
+    {
+        if (View.Tenure is not { } tenure)
+        {
+            return [];
+        }
+
+        return [.. Membership.Remotes.Select(r => ProgressOf(r, tenure.Term))];
+    }
+
+    private NodeRole Role()
+    {
+        var active = Membership.Active;
+        if (active.IsEmpty)
+        {
+            return NodeRole.Waiting;
+        }
+
+        if (!active.Contains(SelfId))
+        {
+            return NodeRole.Passive;
+        }
+
+        return View.Tenure is not null ? NodeRole.Leader
+            : View.IsCandidate ? NodeRole.Candidate
+            : NodeRole.Follower;
+    }
+
+    private bool? IsActive(int nodeId, int leaderId)
+    {
+        if (nodeId == SelfId || nodeId == leaderId)
+        {
+            return true;
+        }
+
+        var contact = Membership.FindPeer(nodeId)?.Contact;
+        bool asks = View.Tenure is not null || leaderId == 0;
+        return asks && contact is not null
+            ? contact.HeardWithin(TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs * 2))
+            : null;
+    }
+
+    private FollowerProgress ProgressOf(RemoteMember remote, long term)
+    {
+        var contact = remote.Peer.Contact;
+        long match = contact.MatchIndex(term);
+        long next = Math.Max(remote.NextIndex, match + 1);
+        bool active = contact.HeardWithin(TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs));
+        string state = !active ? "unreachable"
+            : contact.SendingSnapshot ? "snapshot"
+            : match > 0 ? "replicate" : "probe";
+        long? lastContactMs = contact.LastAnswer == 0
+            ? null
+            : (long)Stopwatch.GetElapsedTime(contact.LastAnswer).TotalMilliseconds;
+        return new FollowerProgress(
+            remote.Address.NodeId, match, next, active, Disk.Log.LastIndex - match,
+            lastContactMs, state);
+    }
+}

@@ -1,0 +1,255 @@
+// One member of a cluster: opens the storage, ties log, engine, applier and transport together, and
+// owns their order of starting and stopping.
+//
+// Start: storage -> state machine -> applier -> port -> engine. Stop: the other way round.
+// Threading: any thread. Failure: Fail() ends the node once; whoever hosts it sees Failure complete
+// and takes it down. Nothing is repaired in flight.
+using Microsoft.Extensions.Logging;
+using PgRaft.Consensus.Apply;
+using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Leadership;
+using PgRaft.Consensus.Node;
+using PgRaft.Consensus.Transport;
+using PgRaft.Core;
+
+namespace PgRaft.Consensus;
+
+/// <inheritdoc cref="IRaftNode"/>
+public sealed partial class RaftNode : IRaftNode, IMemberHost
+{
+    private readonly NodeOptions _options;
+    private readonly StateMachine _stateMachine;
+    private readonly ILogger _logger;
+    private readonly TaskCompletionSource<PgraftException> _failure =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly LeaderLease _lease = new();
+    private RuntimeOptions _runtime;
+    private NodeStorage? _storage;
+    private Applier? _applier;
+    private EngineLog? _log;
+    private RaftEngine? _engine;
+    private MembershipKeeper? _membership;
+    private PeerRequests? _requests;
+    private PeerListener? _listener;
+    private SnapshotInbox? _inbox;
+    private CancellationTokenSource _engineStopped = new();
+    private Task _leadershipWatch = Task.CompletedTask;
+    private long _heartbeatsSent;
+    private int _stopped;
+
+    /// <summary>Prepares a node; nothing is opened before <see cref="StartAsync"/>.</summary>
+    public RaftNode(NodeOptions options, StateMachine stateMachine, ILoggerFactory loggers)
+    {
+        _options = options;
+        _runtime = options.Runtime;
+        _stateMachine = stateMachine;
+        _logger = loggers.CreateLogger("raft");
+        View = new LeaderView(options.Self.NodeId, options.ElectionTimeoutMs);
+        View.Changed += RaiseStatusChanged;
+    }
+
+    /// <inheritdoc/>
+    public event Action? StatusChanged;
+
+    /// <inheritdoc/>
+    public Task<PgraftException> Failure => _failure.Task;
+
+    /// <inheritdoc/>
+    public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>?
+        ForwardHandler
+    { get; set; }
+
+    EngineLog IMemberHost.Log => Log;
+
+    int IMemberHost.ElectionTimeoutMs => _options.ElectionTimeoutMs;
+
+    int IMemberHost.BatchSizeEntries => Volatile.Read(ref _runtime).BatchSizeEntries;
+
+    internal LeaderView View { get; }
+
+    internal EngineLog Log => _log ?? throw NotStarted();
+
+    internal RaftEngine Engine => _engine ?? throw NotStarted();
+
+    internal MembershipKeeper Membership => _membership ?? throw NotStarted();
+
+    internal SnapshotInbox Inbox => _inbox ?? throw NotStarted();
+
+    private Applier Applier => _applier ?? throw NotStarted();
+
+    private NodeStorage Disk => _storage ?? throw NotStarted();
+
+    private int SelfId => _options.Self.NodeId;
+
+    /// <inheritdoc/>
+    public async Task StartAsync(CancellationToken token)
+    {
+        try
+        {
+            OpenStorage();
+            _listener = new PeerListener(_requests!, _logger);
+            await _listener.StartAsync(_options.ListenAddress, _options.Self.Port, token)
+                .ConfigureAwait(false);
+            await StartEngineAsync(token).ConfigureAwait(false);
+            LogStarted(_logger, SelfId, _options.Self.Host, _options.Self.Port, Log.Term);
+        }
+        catch
+        {
+            await StopAsync(CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Reload(RuntimeOptions options) => Volatile.Write(ref _runtime, options);
+
+    /// <inheritdoc/>
+    public async Task StopAsync(CancellationToken token)
+    {
+        if (Interlocked.Exchange(ref _stopped, 1) != 0)
+        {
+            return;
+        }
+
+        _lease.End();
+        await _stopping.CancelAsync().ConfigureAwait(false);
+        if (_listener is not null)
+        {
+            await _listener.DisposeAsync().ConfigureAwait(false);
+        }
+
+        await StopEngineAsync().ConfigureAwait(false);
+        if (_applier is not null)
+        {
+            await _applier.DisposeAsync().ConfigureAwait(false);
+        }
+
+        _inbox?.Dispose();
+        _membership?.Dispose();
+        _storage?.Dispose();
+        _failure.TrySetCanceled(CancellationToken.None);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync(CancellationToken.None).ConfigureAwait(false);
+        _stopping.Dispose();
+    }
+
+    void IMemberHost.ReplicateAgain() => _engine?.Replicate();
+
+    void IMemberHost.HeartbeatSent() => Interlocked.Increment(ref _heartbeatsSent);
+
+    /// <summary>Ends the node; the first reason counts.</summary>
+    internal void Fail(Exception reason)
+    {
+        var failure = reason as PgraftException ?? new PgraftException(
+            StatusCode.Internal, $"the node failed: {reason.Message}", null,
+            "The worker restarts by itself. If it fails again, see the server log and docs/troubleshooting.md.",
+            reason);
+        if (_failure.TrySetResult(failure))
+        {
+            _lease.End();
+            LogFailed(_logger, reason, failure.Message);
+        }
+    }
+
+    /// <summary>This node's hello.</summary>
+    internal Hello Hello(ChannelKind kind, int targetId) => new(
+        kind, _options.ClusterId, Disk.Configurations.Latest.Configuration.FoundingId, SelfId,
+        targetId, _options.ElectionTimeoutMs, _options.Version);
+
+    private static InvalidOperationException NotStarted() => new("The node is not started.");
+
+    private void OpenStorage()
+    {
+        var storage = NodeStorage.Open(_options, _stateMachine);
+        _storage = storage;
+        _inbox = new SnapshotInbox(storage.Snapshots);
+        _applier = new Applier(
+            _stateMachine, storage.Log, storage.Snapshots, storage.Configurations,
+            () => Volatile.Read(ref _runtime), _logger, Fail);
+        _log = new EngineLog(
+            Path.Combine(_options.DataDirectory, "engine"), storage.Log, storage.Terms,
+            storage.Snapshots, storage.Configurations, _applier);
+        storage.Log.Failed = Fail;
+        _membership = new MembershipKeeper(this, _options.Self, storage.Configurations, _logger);
+        _requests = new PeerRequests(this, _options, mayHaveForgotten: _log.Term > 0);
+        _log.Changed += OnLogChanged;
+        _log.ConfigurationChanged += OnConfigurationChanged;
+        _applier.Applied += RaiseStatusChanged;
+        _applier.Start();
+    }
+
+    private async Task StartEngineAsync(CancellationToken token)
+    {
+        var latest = Disk.Configurations.Latest.Configuration;
+        if (latest.Count == 1 && latest.Contains(SelfId))
+        {
+            await Log.BeginSoleTermAsync(SelfId).ConfigureAwait(false);
+        }
+
+        var engine = new RaftEngine(
+            new EngineOptions(_options.ElectionTimeoutMs, _options.HeartbeatIntervalMs),
+            new EngineLogger(_logger, () => View.IsCandidate, () => View.Standing(false)))
+        {
+            AuditTrail = Log,
+        };
+        _engine = engine;
+        await engine.StartAsync(Membership.Begin(), token).ConfigureAwait(false);
+        _engineStopped = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
+        _leadershipWatch = WatchLeadershipAsync(engine, _engineStopped.Token);
+        RaiseStatusChanged();
+    }
+
+    private async Task StopEngineAsync()
+    {
+        if (_engine is { } engine)
+        {
+            await engine.StopAsync().ConfigureAwait(false);
+            await _engineStopped.CancelAsync().ConfigureAwait(false);
+            await _leadershipWatch.ConfigureAwait(false);
+            await engine.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    private void OnLogChanged()
+    {
+        if (Log.VotedFor == SelfId && View.Tenure is null && View.LeaderOf(Log.Term) == 0)
+        {
+            View.Standing(true);
+        }
+
+        RaiseStatusChanged();
+    }
+
+    private void OnConfigurationChanged() => _ = SettleSoonAsync();
+
+    private async Task SettleSoonAsync()
+    {
+        try
+        {
+            await Membership.SettleAsync(_stopping.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+        {
+            // Stopping.
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+        }
+    }
+
+    private void RaiseStatusChanged() => StatusChanged?.Invoke();
+
+    [LoggerMessage(101, LogLevel.Information,
+        "node {NodeId} started, listening on {Host}:{Port}, term {Term}")]
+    private static partial void LogStarted(ILogger logger, int nodeId, string host, int port, long term);
+
+    [LoggerMessage(102, LogLevel.Error, "node failed: {Reason}")]
+    private static partial void LogFailed(ILogger logger, Exception exception, string reason);
+}

@@ -1,0 +1,160 @@
+using PgRaft.Core;
+
+namespace PgRaft.Consensus;
+
+/// <summary>Who a member is and where peers reach it.</summary>
+/// <param name="NodeId">1..65535, never reused in a cluster.</param>
+/// <param name="Host">Host name or IP address.</param>
+/// <param name="Port">TCP port, 1..65535.</param>
+public sealed record MemberAddress(int NodeId, string Host, int Port);
+
+/// <summary>Raft role; the numbers are those of PgraftRole in the ABI.</summary>
+public enum NodeRole
+{
+    /// <summary>Holds no configuration yet.</summary>
+    Waiting = 0,
+
+    /// <summary>Knows a configuration but is not a voter in it.</summary>
+    Passive = 1,
+
+    /// <summary>Voter that follows.</summary>
+    Follower = 2,
+
+    /// <summary>Voter that asks for votes.</summary>
+    Candidate = 3,
+
+    /// <summary>Leader of the current term.</summary>
+    Leader = 4,
+}
+
+/// <summary>A picture of the node. Times are CLOCK_MONOTONIC nanoseconds (Stopwatch).</summary>
+public sealed record NodeStatus
+{
+    /// <summary>Raft role.</summary>
+    public NodeRole Role { get; init; }
+
+    /// <summary>Current term.</summary>
+    public long Term { get; init; }
+
+    /// <summary>Node id of the leader this node follows or is; 0 = none known.</summary>
+    public int LeaderId { get; init; }
+
+    /// <summary>Leader: no other member can lead before this time; 0 otherwise.</summary>
+    public long LeaseDeadlineNs { get; init; }
+
+    /// <summary>Follower: <see cref="LeaderId"/> counts as known until then; 0 otherwise.</summary>
+    public long LeaderDeadlineNs { get; init; }
+
+    /// <summary>Highest log index known committed.</summary>
+    public long CommitIndex { get; init; }
+
+    /// <summary>Highest log index applied. <c>AppliedIndex &lt;= CommitIndex</c>.</summary>
+    public long AppliedIndex { get; init; }
+
+    /// <summary>Index of the last entry in the log.</summary>
+    public long LastIndex { get; init; }
+
+    /// <summary>Index of the first entry still in the log; LastIndex + 1 when it holds none.</summary>
+    public long FirstIndex { get; init; }
+
+    /// <summary>Last index covered by the newest snapshot; 0 = none.</summary>
+    public long SnapshotIndex { get; init; }
+
+    /// <summary>Term of the entry at <see cref="SnapshotIndex"/>.</summary>
+    public long SnapshotTerm { get; init; }
+
+    /// <summary>Bytes on disk of log and snapshots.</summary>
+    public long DiskBytes { get; init; }
+
+    /// <summary>Number of members in the committed configuration.</summary>
+    public int Members { get; init; }
+
+    /// <summary>RPCs received from peers since start.</summary>
+    public long MessagesProcessed { get; init; }
+
+    /// <summary>Heartbeats (append RPCs without entries) sent since start.</summary>
+    public long HeartbeatsSent { get; init; }
+
+    /// <summary>Elections this node started since start.</summary>
+    public long ElectionsTriggered { get; init; }
+}
+
+/// <summary>What came of a proposal that was committed and applied here.</summary>
+/// <param name="Index">Log index of its entry.</param>
+/// <param name="Term">Term of its entry.</param>
+/// <param name="Result">What the state machine answered.</param>
+public readonly record struct Proposal(long Index, long Term, ApplyResult Result);
+
+/// <summary>A member as seen from here.</summary>
+/// <param name="Address">Id and address.</param>
+/// <param name="IsLeader">Whether this node takes it for the leader.</param>
+/// <param name="IsActive">Whether it was heard from within the election timeout; null = this node cannot tell.</param>
+public sealed record MemberView(MemberAddress Address, bool IsLeader, bool? IsActive);
+
+/// <summary>A follower's progress, on the leader.</summary>
+/// <param name="NodeId">The follower.</param>
+/// <param name="MatchIndex">Highest index known durable there in this leadership. <c>MatchIndex &lt; NextIndex</c>.</param>
+/// <param name="NextIndex">Next index to send.</param>
+/// <param name="IsActive">Answered within the election timeout.</param>
+/// <param name="Lag">Entries in the leader's log that it has not acknowledged.</param>
+/// <param name="LastContactMs">Milliseconds since its last answer; null = never.</param>
+/// <param name="State">probe, replicate, snapshot or unreachable.</param>
+public sealed record FollowerProgress(
+    int NodeId, long MatchIndex, long NextIndex, bool IsActive, long Lag, long? LastContactMs, string State);
+
+/// <summary>A log entry to be shown.</summary>
+/// <param name="Index">Log index.</param>
+/// <param name="Term">Term it was proposed in.</param>
+/// <param name="IsConfiguration">Whether it holds a configuration.</param>
+/// <param name="Payload">Command bytes; empty for a leader's first entry of its term.</param>
+public sealed record LogEntryView(long Index, long Term, bool IsConfiguration, ReadOnlyMemory<byte> Payload);
+
+/// <summary>Settings fixed for the life of the node.</summary>
+public sealed record NodeOptions
+{
+    /// <summary>Name all members share.</summary>
+    public required string ClusterId { get; init; }
+
+    /// <summary>This node.</summary>
+    public required MemberAddress Self { get; init; }
+
+    /// <summary>Host, IP or "*" to bind.</summary>
+    public required string ListenAddress { get; init; }
+
+    /// <summary>Absolute path of the data directory.</summary>
+    public required string DataDirectory { get; init; }
+
+    /// <summary>Founding members for static bootstrap; empty = wait to be founded or added.</summary>
+    public required IReadOnlyList<MemberAddress> InitialCluster { get; init; }
+
+    /// <summary>Lower bound of the election timeout; the upper bound is twice it.</summary>
+    public required int ElectionTimeoutMs { get; init; }
+
+    /// <summary>Longest silence of a leader.</summary>
+    public required int HeartbeatIntervalMs { get; init; }
+
+    /// <summary>Version of the extension, shown to peers.</summary>
+    public required string Version { get; init; }
+
+    /// <summary>Settings that may change at run time.</summary>
+    public required RuntimeOptions Runtime { get; init; }
+}
+
+/// <summary>Settings that may change at run time.</summary>
+public sealed record RuntimeOptions
+{
+    /// <summary>Applied entries between snapshots.</summary>
+    public required int SnapshotIntervalEntries { get; init; }
+
+    /// <summary>Entries kept behind a snapshot.</summary>
+    public required int MaxLogEntries { get; init; }
+
+    /// <summary>Most entries in one replication message.</summary>
+    public required int BatchSizeEntries { get; init; }
+
+    /// <summary>Upper bound on waiting to fill a batch while a round is in flight.</summary>
+    public required int MaxBatchDelayMs { get; init; }
+
+    /// <summary>KV history older than this many revisions is compacted; 0 = never.</summary>
+    public required int CompactionThresholdRevisions { get; init; }
+}

@@ -1,0 +1,175 @@
+// Taking entries in: at the end (leader) or where the leader says (follower), and cutting off what
+// they contradict. Memory only; the writer follows.
+// Threading: all state under _gate. Failure: arguments are checked before anything is changed.
+using PgRaft.Core;
+
+namespace PgRaft.Consensus.Storage;
+
+public sealed partial class SegmentedLog
+{
+    /// <summary>Adds an entry after the last. Returns at once; it is durable when
+    /// <see cref="WaitDurableAsync"/> says so.</summary>
+    /// <param name="term">Not less than the last entry's.</param>
+    /// <param name="kind">What the payload is.</param>
+    /// <param name="payload">Copied. At most <see cref="LogOptions.MaxPayloadBytes"/>.</param>
+    /// <returns>The entry's index.</returns>
+    /// <exception cref="InvalidOperationException">The term goes back: a broken invariant.
+    /// </exception>
+    /// <exception cref="PgraftException">Storage has failed, or the log is closed;
+    /// <see cref="StatusCode.TooLarge"/>.</exception>
+    public long Append(long term, EntryKind kind, ReadOnlySpan<byte> payload)
+    {
+        RequireSize(payload.Length);
+        byte[] copy = payload.ToArray();
+        lock (_gate)
+        {
+            ThrowIfUnusable();
+            RequireTermOrder(_lastIndex + 1, term, _terms.TermAt(_lastIndex));
+            AddLast(new LogRecord(_lastIndex + 1, term, kind, copy));
+            Monitor.Pulse(_gate);
+            return _lastIndex;
+        }
+    }
+
+    /// <summary>
+    /// Makes the log agree with a leader's entries: those present with the same term are skipped,
+    /// at the first that differs the rest of the log is cut off, and the new ones are added. Entries
+    /// below <see cref="FirstIndex"/> are covered by a snapshot and skipped. Returns at once. On
+    /// disk the cut and the first new entry are one record, so no crash mixes old and new.
+    /// </summary>
+    /// <param name="records">Contiguous, terms not decreasing, starting no later than
+    /// <see cref="LastIndex"/> + 1. Payloads are copied.</param>
+    /// <exception cref="ArgumentException">Not contiguous, or starting beyond the end.</exception>
+    /// <exception cref="InvalidOperationException">They contradict what the snapshot covers, or
+    /// terms go back: a broken invariant. Nothing was changed.</exception>
+    /// <exception cref="PgraftException">Storage has failed, or the log is closed;
+    /// <see cref="StatusCode.TooLarge"/>.</exception>
+    public void AppendRange(IReadOnlyList<LogRecord> records)
+    {
+        RequireContiguous(records);
+        lock (_gate)
+        {
+            ThrowIfUnusable();
+            int present = CountPresent(records);
+            if (present == records.Count)
+            {
+                return;
+            }
+
+            LogRecord first = records[present];
+            RequireTermOrder(first.Index, first.Term, _terms.TermAt(first.Index - 1));
+            CutFrom(first.Index);
+            for (int i = present; i < records.Count; i++)
+            {
+                AddLast(records[i] with { Payload = records[i].Payload.ToArray() });
+            }
+
+            Monitor.Pulse(_gate);
+        }
+    }
+
+    private static void RequireSize(int payloadBytes)
+    {
+        if (payloadBytes > LogOptions.MaxPayloadBytes)
+        {
+            throw new PgraftException(
+                StatusCode.TooLarge,
+                $"log entry of {payloadBytes} bytes exceeds {LogOptions.MaxPayloadBytes} bytes");
+        }
+    }
+
+    private static void RequireTermOrder(long index, long term, long previousTerm)
+    {
+        if (term < previousTerm)
+        {
+            throw new InvalidOperationException(
+                $"entry {index} of term {term} after one of term {previousTerm}");
+        }
+    }
+
+    private static void RequireContiguous(IReadOnlyList<LogRecord> records)
+    {
+        for (int i = 0; i < records.Count; i++)
+        {
+            RequireSize(records[i].Payload.Length);
+            if (i == 0)
+            {
+                continue;
+            }
+
+            RequireTermOrder(records[i].Index, records[i].Term, records[i - 1].Term);
+            if (records[i].Index != records[i - 1].Index + 1)
+            {
+                throw new ArgumentException(
+                    $"index {records[i].Index} follows {records[i - 1].Index}", nameof(records));
+            }
+        }
+    }
+
+    // How many of the records, from the first, the log or its snapshot already holds.
+    private int CountPresent(IReadOnlyList<LogRecord> records)
+    {
+        int present = 0;
+        while (present < records.Count && IsPresent(records[present]))
+        {
+            present++;
+        }
+
+        if (present < records.Count && records[present].Index > _lastIndex + 1)
+        {
+            throw new ArgumentException(
+                $"index {records[present].Index} does not follow {_lastIndex}", nameof(records));
+        }
+
+        return present;
+    }
+
+    private bool IsPresent(in LogRecord record)
+    {
+        if (record.Index > _lastIndex)
+        {
+            // Whatever is compacted ends before the last; an empty log ends at its base.
+            return false;
+        }
+
+        if (record.Index < _firstIndex - 1)
+        {
+            return true;
+        }
+
+        bool same = _terms.TermAt(record.Index) == record.Term;
+        if (!same && record.Index < _firstIndex)
+        {
+            throw new InvalidOperationException(
+                $"entry {record.Index} of term {record.Term} contradicts the snapshot, "
+                + $"which has term {_terms.TermAt(record.Index)}");
+        }
+
+        return same;
+    }
+
+    // Entries from the index on are replaced. What the writer has in hand no longer counts.
+    private void CutFrom(long index)
+    {
+        if (index > _lastIndex)
+        {
+            return;
+        }
+
+        _chain.TruncateFrom(index);
+        _terms.TruncateFrom(index);
+        _recent.TruncateFrom(index);
+        _nextToWrite = Math.Min(_nextToWrite, index);
+        _inFlightEnd = Math.Min(_inFlightEnd, index - 1);
+        _waiters.FailFrom(index, Replaced);
+        Volatile.Write(ref _durableIndex, Math.Min(_durableIndex, index - 1));
+        Volatile.Write(ref _lastIndex, index - 1);
+    }
+
+    private void AddLast(in LogRecord record)
+    {
+        _recent.Add(record);
+        _terms.Append(record.Index, record.Term);
+        Volatile.Write(ref _lastIndex, record.Index);
+    }
+}

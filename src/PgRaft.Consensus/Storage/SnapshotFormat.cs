@@ -1,0 +1,142 @@
+// Header and footer of a snapshot file (docs/storage.md). The header can be read and checked without
+// the rest; the footer says that the file is complete, and closes it with a checksum over everything.
+// Threading: stateless. Failure: damage is reported with file and offset.
+using System.Buffers.Binary;
+using System.Globalization;
+
+namespace PgRaft.Consensus.Storage;
+
+internal static class SnapshotFormat
+{
+    internal const int FooterBytes = 20;
+    internal const int MaxConfigurationBytes = 1024 * 1024;
+
+    // The last field of the file: everything before it is summed.
+    internal const int ChecksumBytes = sizeof(uint);
+
+    private const ulong HeaderMagic = 0x31504E5354524750; // "PGRTSNP1"
+    private const ulong FooterMagic = 0x31444E4554524750; // "PGRTEND1"
+    private const uint Version = 1;
+    private const int FixedBytes = 48;
+    private const string Prefix = "snapshot-";
+    private const string Suffix = ".snap";
+    private const string TemporaryPrefix = "unfinished-";
+
+    internal static int HeaderBytes(int configurationBytes) =>
+        FixedBytes + configurationBytes + ChecksumBytes;
+
+    internal static string NameOf(long index, long term) => string.Create(
+        CultureInfo.InvariantCulture, $"{Prefix}{index:D20}-{term:D20}{Suffix}");
+
+    internal static bool IsName(string name) =>
+        name.StartsWith(Prefix, StringComparison.Ordinal)
+        && name.EndsWith(Suffix, StringComparison.Ordinal);
+
+    internal static string TemporaryNameOf(long number) => string.Create(
+        CultureInfo.InvariantCulture, $"{TemporaryPrefix}{number}{Suffix}{AtomicFile.TemporarySuffix}");
+
+    internal static bool IsTemporaryName(string name) =>
+        name.StartsWith(TemporaryPrefix, StringComparison.Ordinal)
+        && name.EndsWith(Suffix + AtomicFile.TemporarySuffix, StringComparison.Ordinal);
+
+    internal static byte[] EncodeHeader(
+        long index, long term, long configurationIndex, ReadOnlySpan<byte> configuration)
+    {
+        byte[] bytes = new byte[HeaderBytes(configuration.Length)];
+        Span<byte> to = bytes;
+        BinaryPrimitives.WriteUInt64LittleEndian(to, HeaderMagic);
+        BinaryPrimitives.WriteUInt32LittleEndian(to[8..], Version);
+        BinaryPrimitives.WriteInt32LittleEndian(to[12..], bytes.Length);
+        BinaryPrimitives.WriteInt64LittleEndian(to[16..], index);
+        BinaryPrimitives.WriteInt64LittleEndian(to[24..], term);
+        BinaryPrimitives.WriteInt64LittleEndian(to[32..], configurationIndex);
+        BinaryPrimitives.WriteInt32LittleEndian(to[40..], configuration.Length);
+        configuration.CopyTo(to[FixedBytes..]);
+        int checkedBytes = bytes.Length - ChecksumBytes;
+        BinaryPrimitives.WriteUInt32LittleEndian(to[checkedBytes..], Crc32C.Of(to[..checkedBytes]));
+        return bytes;
+    }
+
+    // All of the footer; the checksum given is that of the bytes before it.
+    internal static byte[] EncodeFooter(long totalBytes, uint runningChecksum)
+    {
+        byte[] bytes = new byte[FooterBytes];
+        Span<byte> to = bytes;
+        BinaryPrimitives.WriteUInt64LittleEndian(to, FooterMagic);
+        BinaryPrimitives.WriteInt64LittleEndian(to[8..], totalBytes);
+        uint crc = Crc32C.Append(runningChecksum, to[..(FooterBytes - ChecksumBytes)]);
+        BinaryPrimitives.WriteUInt32LittleEndian(
+            to[(FooterBytes - ChecksumBytes)..], Crc32C.Finish(crc));
+        return bytes;
+    }
+
+    // Header, footer and length; not the checksum over the content.
+    internal static SnapshotInfo ReadInfo(IStorageFile file)
+    {
+        long length = file.Length;
+        if (length < HeaderBytes(0) + FooterBytes)
+        {
+            throw StorageErrors.Damaged(file.Path, length, "it is too short for a snapshot");
+        }
+
+        byte[] header = ReadHeader(file, length);
+        ReadFooter(file, length);
+        return new SnapshotInfo(
+            BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(16)),
+            BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(24)),
+            BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(32)),
+            header.AsMemory(FixedBytes, header.Length - FixedBytes - ChecksumBytes),
+            length,
+            file.Path);
+    }
+
+    internal static uint ReadChecksum(IStorageFile file, long totalBytes)
+    {
+        Span<byte> bytes = stackalloc byte[ChecksumBytes];
+        Require(file, totalBytes - ChecksumBytes, bytes);
+        return BinaryPrimitives.ReadUInt32LittleEndian(bytes);
+    }
+
+    internal static void Require(IStorageFile file, long offset, Span<byte> into)
+    {
+        if (file.Read(offset, into) < into.Length)
+        {
+            throw StorageErrors.Damaged(file.Path, offset, "the file ends there");
+        }
+    }
+
+    private static byte[] ReadHeader(IStorageFile file, long length)
+    {
+        Span<byte> fixedPart = stackalloc byte[FixedBytes];
+        Require(file, 0, fixedPart);
+        int configurationBytes = BinaryPrimitives.ReadInt32LittleEndian(fixedPart[40..]);
+        bool plausible = BinaryPrimitives.ReadUInt64LittleEndian(fixedPart) == HeaderMagic
+            && BinaryPrimitives.ReadUInt32LittleEndian(fixedPart[8..]) == Version
+            && configurationBytes is >= 0 and <= MaxConfigurationBytes
+            && HeaderBytes(configurationBytes) + FooterBytes <= length;
+        if (!plausible)
+        {
+            throw StorageErrors.Damaged(file.Path, 0, "its header is not a snapshot's of version 1");
+        }
+
+        byte[] header = new byte[HeaderBytes(configurationBytes)];
+        Require(file, 0, header);
+        int checkedBytes = header.Length - ChecksumBytes;
+        uint stored = BinaryPrimitives.ReadUInt32LittleEndian(header.AsSpan(checkedBytes));
+        return stored == Crc32C.Of(header.AsSpan(0, checkedBytes))
+            ? header
+            : throw StorageErrors.Damaged(file.Path, checkedBytes, "its header's checksum is wrong");
+    }
+
+    private static void ReadFooter(IStorageFile file, long length)
+    {
+        Span<byte> footer = stackalloc byte[FooterBytes];
+        long offset = length - FooterBytes;
+        Require(file, offset, footer);
+        if (BinaryPrimitives.ReadUInt64LittleEndian(footer) != FooterMagic
+            || BinaryPrimitives.ReadInt64LittleEndian(footer[8..]) != length)
+        {
+            throw StorageErrors.Damaged(file.Path, offset, "the file is not complete");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+// Term and vote on disk: what a voter must never forget (Ongaro 2014, figure 3.1, "persistent state").
+//
+// One 32-byte file, replaced as a whole (AtomicFile): after a crash it is the old pair or the new.
+// Nothing is overwritten in place, so a bad checksum is damage and never a torn write; starting with
+// an older vote instead could elect two leaders in one term, so it is refused.
+//
+// Threading: Save by one thread at a time (checked by a lock); Term and VotedFor from any thread.
+// Failure: a Save that ran out of space leaves the old pair valid, on disk and here. After any other
+// failure it is unknown which pair a restart will find: every later Save throws.
+using System.Buffers.Binary;
+using PgRaft.Core;
+
+namespace PgRaft.Consensus.Storage;
+
+/// <summary>The current term and the vote given in it, durable.</summary>
+/// <remarks><i>Invariant</i>: the term never decreases; the vote never changes within a term.</remarks>
+public sealed class TermStore
+{
+    private const string FileName = "term";
+    private const ulong Magic = 0x314D524554524750; // "PGRTERM1"
+    private const int FileBytes = 32;
+    private const int ChecksumOffset = 28;
+
+    private readonly IStorageIo _io;
+    private readonly string _path;
+    private readonly Lock _gate = new();
+    private PgraftException? _failure;
+    private long _term;
+    private int _votedFor;
+
+    private TermStore(IStorageIo io, string path)
+    {
+        _io = io;
+        _path = path;
+    }
+
+    /// <summary>Current term; 0 before the first.</summary>
+    public long Term => Volatile.Read(ref _term);
+
+    /// <summary>Node id voted for in <see cref="Term"/>; 0 = none. To read both as of one moment,
+    /// call <see cref="Current"/>.</summary>
+    public int VotedFor => Volatile.Read(ref _votedFor);
+
+    /// <summary>Term and vote as of one moment.</summary>
+    public (long Term, int VotedFor) Current
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return (_term, _votedFor);
+            }
+        }
+    }
+
+    /// <summary>Reads the file, or begins with term 0 and no vote where there is none.</summary>
+    /// <param name="directory">Existing directory.</param>
+    /// <exception cref="PgraftException">The file is damaged or cannot be read.</exception>
+    public static TermStore Open(string directory) => Open(directory, PhysicalIo.Instance);
+
+    internal static TermStore Open(string directory, IStorageIo io)
+    {
+        var store = new TermStore(io, Path.Combine(directory, FileName));
+        AtomicFile.TryDelete(io, store._path + AtomicFile.TemporarySuffix);
+        if (io.Exists(store._path))
+        {
+            store.Decode(AtomicFile.Read(io, store._path, FileBytes));
+
+            // The name may have been found in the kernel's memory only: a process that was killed
+            // between rename and directory sync leaves that behind.
+            io.SyncDirectory(directory);
+        }
+
+        return store;
+    }
+
+    /// <summary>Replaces term and vote; returns only when they are durable.</summary>
+    /// <param name="term">Not less than <see cref="Term"/>.</param>
+    /// <param name="votedFor">Node id, 0 = none; unchanged within a term once given.</param>
+    /// <exception cref="InvalidOperationException">The term would go back or a vote change: a
+    /// broken invariant.</exception>
+    /// <exception cref="PgraftException"><see cref="StatusCode.IoError"/> or
+    /// <see cref="StatusCode.DiskFull"/>; term and vote are then unchanged here.</exception>
+    public void Save(long term, int votedFor)
+    {
+        lock (_gate)
+        {
+            RequireAllowed(term, votedFor);
+            if (term == _term && votedFor == _votedFor)
+            {
+                return;
+            }
+
+            WriteThrough(term, votedFor);
+            Volatile.Write(ref _votedFor, votedFor);
+            Volatile.Write(ref _term, term);
+        }
+    }
+
+    private void RequireAllowed(long term, int votedFor)
+    {
+        if (_failure is not null)
+        {
+            throw StorageErrors.Again(_failure);
+        }
+
+        if (term < _term || votedFor is < 0 or > Limits.MaxNodeId)
+        {
+            throw new InvalidOperationException(
+                $"term {term} with vote {votedFor} after term {_term}");
+        }
+
+        if (term == _term && _votedFor != 0 && votedFor != _votedFor)
+        {
+            throw new InvalidOperationException(
+                $"vote in term {term} would change from {_votedFor} to {votedFor}");
+        }
+    }
+
+    private void WriteThrough(long term, int votedFor)
+    {
+        bool staged = false;
+        try
+        {
+            string temporary = AtomicFile.Stage(_io, _path, Encode(term, votedFor));
+            staged = true;
+            AtomicFile.Publish(_io, temporary, _path);
+        }
+        catch (PgraftException e) when (staged || e.Code != StatusCode.DiskFull)
+        {
+            _failure = e;
+            throw;
+        }
+    }
+
+    private static byte[] Encode(long term, int votedFor)
+    {
+        byte[] content = new byte[FileBytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(content, Magic);
+        BinaryPrimitives.WriteInt64LittleEndian(content.AsSpan(8), term);
+        BinaryPrimitives.WriteInt32LittleEndian(content.AsSpan(16), votedFor);
+        BinaryPrimitives.WriteUInt32LittleEndian(
+            content.AsSpan(ChecksumOffset), Crc32C.Of(content.AsSpan(0, ChecksumOffset)));
+        return content;
+    }
+
+    private void Decode(byte[] content)
+    {
+        if (content.Length != FileBytes)
+        {
+            throw StorageErrors.Damaged(_path, content.Length, $"it should be {FileBytes} bytes long");
+        }
+
+        uint stored = BinaryPrimitives.ReadUInt32LittleEndian(content.AsSpan(ChecksumOffset));
+        if (BinaryPrimitives.ReadUInt64LittleEndian(content) != Magic
+            || stored != Crc32C.Of(content.AsSpan(0, ChecksumOffset)))
+        {
+            throw StorageErrors.Damaged(_path, 0, "its checksum is wrong");
+        }
+
+        _term = BinaryPrimitives.ReadInt64LittleEndian(content.AsSpan(8));
+        _votedFor = BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(16));
+    }
+}

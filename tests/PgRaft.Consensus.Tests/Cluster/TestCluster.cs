@@ -1,0 +1,125 @@
+// Several members in one process, and ways to wait for what they should come to.
+// Threading: used by one test at a time. Failure: a wait that is not met names what was waited for
+// and shows every node's state.
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+
+namespace PgRaft.Consensus.Tests.Cluster;
+
+internal sealed class TestCluster : IAsyncDisposable
+{
+    public const int ElectionTimeoutMs = 300;
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+    private readonly string _directory =
+        Directory.CreateTempSubdirectory("pgraft-test-").FullName;
+
+    public TestCluster(ILoggerFactory? loggers = null)
+    {
+        Loggers = loggers ?? new LoggerFactoryForTests();
+    }
+
+    public string ClusterId { get; init; } = "test";
+
+    public ILoggerFactory Loggers { get; }
+
+    public List<TestNode> Nodes { get; } = [];
+
+    public IReadOnlyList<MemberAddress> InitialCluster { get; private set; } = [];
+
+    public RuntimeOptions Runtime { get; set; } = new()
+    {
+        SnapshotIntervalEntries = 10_000,
+        MaxLogEntries = 1000,
+        BatchSizeEntries = 100,
+        MaxBatchDelayMs = 10,
+        CompactionThresholdRevisions = 0,
+    };
+
+    public static CancellationToken Limit => new CancellationTokenSource(Deadline).Token;
+
+    public TestNode this[int nodeId] => Nodes.Single(n => n.Address.NodeId == nodeId);
+
+    /// <summary>A cluster bootstrapped statically, with a leader.</summary>
+    public static async Task<TestCluster> FoundAsync(int size, RuntimeOptions? runtime = null)
+    {
+        var cluster = new TestCluster();
+        cluster.Runtime = runtime ?? cluster.Runtime;
+        for (int id = 1; id <= size; id++)
+        {
+            cluster.Add(id);
+        }
+
+        cluster.InitialCluster = [.. cluster.Nodes.Select(n => n.Address)];
+        await Task.WhenAll(cluster.Nodes.Select(n => n.StartAsync(Limit)));
+        await cluster.LeaderAsync();
+        return cluster;
+    }
+
+    /// <summary>Sets the founding members, which may include some this cluster does not run.</summary>
+    public void Found(IReadOnlyList<MemberAddress> members) => InitialCluster = members;
+
+    public TestNode Add(int nodeId)
+    {
+        var node = new TestNode(this, nodeId, _directory);
+        Nodes.Add(node);
+        return node;
+    }
+
+    public async Task<TestNode> LeaderAsync(TestNode? otherThan = null)
+    {
+        TestNode? leader = null;
+        await UntilAsync(
+            () =>
+            {
+                leader = Nodes.FirstOrDefault(
+                    n => n.IsUp && n != otherThan && n.Node.Status.Role == NodeRole.Leader);
+                return leader is not null;
+            },
+            "a leader");
+        return leader!;
+    }
+
+    public async Task<(TestNode Leader, TestNode[] Followers)> RolesAsync()
+    {
+        var leader = await LeaderAsync();
+        return (leader, [.. Nodes.Where(n => n.IsUp && n != leader)]);
+    }
+
+    /// <summary>Waits until all running members have applied the same index, and compares their states.</summary>
+    public async Task AgreeAsync()
+    {
+        var leader = await LeaderAsync();
+        long index = leader.Node.Status.AppliedIndex;
+        var up = Nodes.Where(n => n.IsUp).ToArray();
+        await UntilAsync(
+            () => up.All(n => n.Node.Status.AppliedIndex >= index)
+                && up.Select(n => n.Node.Status.AppliedIndex).Distinct().Count() == 1,
+            $"everybody to apply {index}");
+        Xunit.Assert.Single(up.Select(n => n.Hash()).Distinct());
+    }
+
+    public async Task UntilAsync(Func<bool> condition, string what)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!condition())
+        {
+            if (clock.Elapsed > Deadline)
+            {
+                throw new TimeoutException($"Waited for {what} in vain. {Describe()}");
+            }
+
+            // A poll with a deadline: the conditions span nodes and have no common event.
+            await Task.Delay(5);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Task.WhenAll(Nodes.Select(n => n.StopAsync()));
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private string Describe() => string.Join("; ", Nodes.Where(n => n.IsUp).Select(
+        n => $"node {n.Address.NodeId}: {n.Node.Status}"))
+        + "\n" + (Loggers as LoggerFactoryForTests)?.Text;
+}

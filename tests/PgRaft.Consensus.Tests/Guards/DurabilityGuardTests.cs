@@ -1,0 +1,125 @@
+// Hazards 1, 2 and 16, and the leader's own durability.
+using DotNext.Net.Cluster.Consensus.Raft;
+using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Tests.Cluster;
+using PgRaft.Core;
+using PgRaft.Core.Commands;
+using Xunit;
+
+namespace PgRaft.Consensus.Tests.Guards;
+
+public sealed class DurabilityGuardTests
+{
+    [Fact]
+    public async Task AFollowerAcknowledgesOnlyWhatIsOnDisk()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(1);
+        fixture.Gate.Close();
+        var append = fixture.ReceiveAsync(LogFixture.Record(1, 1)).AsTask();
+        Assert.False(append.IsCompleted);
+        Assert.Equal(0, fixture.Log.Records.DurableIndex);
+        fixture.Gate.Open();
+        await append.WaitAsync(TestCluster.Limit);
+        Assert.Equal(1, fixture.Log.Records.DurableIndex);
+    }
+
+    [Fact]
+    public async Task ALeaderCommitsOnlyWhatIsOnItsOwnDisk()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(1);
+        fixture.Gate.Close();
+        var pending = fixture.Log.Propose(1, CommandEncoder.KvPut("k"u8, "v"u8))!;
+        await fixture.Engine.CommitAsync(1, TestCluster.Limit);
+        Assert.Equal(0, fixture.Log.CommitIndex);
+        fixture.Gate.Open();
+        var proposal = await pending.Outcome.WaitAsync(TestCluster.Limit);
+        Assert.Equal(1, proposal.Index);
+        Assert.Equal(1, fixture.Log.CommitIndex);
+    }
+
+    [Fact]
+    public async Task ADelayedDuplicateDoesNotDropAcknowledgedEntries()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(1);
+        await fixture.ReceiveAsync(
+            LogFixture.Record(1, 1), LogFixture.Record(2, 1), LogFixture.Record(3, 1));
+        await fixture.ReceiveAsync(LogFixture.Record(1, 1));
+        Assert.Equal(3, fixture.Log.Records.LastIndex);
+    }
+
+    [Fact]
+    public async Task AConflictDropsTheOldSuffix()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(1);
+        await fixture.ReceiveAsync(LogFixture.Record(1, 1), LogFixture.Record(2, 1), LogFixture.Record(3, 1));
+        fixture.Log.ObserveTerm(2);
+        await fixture.ReceiveAsync(LogFixture.Record(2, 2, content: 7));
+        Assert.Equal(2, fixture.Log.Records.LastIndex);
+        Assert.Equal(2, fixture.Log.TermAt(2));
+    }
+
+    [Fact]
+    public async Task ACommittedEntryIsNeverReplaced()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(1);
+        await fixture.ReceiveAsync(LogFixture.Record(1, 1), LogFixture.Record(2, 1));
+        await fixture.Engine.CommitAsync(2, TestCluster.Limit);
+        fixture.Log.ObserveTerm(2);
+        await Assert.ThrowsAsync<InvariantViolatedException>(
+            async () => await fixture.ReceiveAsync(LogFixture.Record(2, 2)));
+        Assert.Equal(1, fixture.Log.TermAt(2));
+    }
+
+    [Fact]
+    public async Task ALeaderOfAnOldTermCannotAppend()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(5);
+        Assert.Null(fixture.Log.Propose(4, "x"u8));
+        await Assert.ThrowsAsync<NotLeaderException>(
+            async () => await fixture.Engine.AppendAsync(new EmptyLogEntry { Term = 4 }, TestCluster.Limit));
+        Assert.Equal(0, fixture.Log.Records.LastIndex);
+    }
+
+    [Fact]
+    public async Task AProposalIsCopied()
+    {
+        await using var cluster = await TestCluster.FoundAsync(1);
+        byte[] command = CommandEncoder.KvPut("key"u8, "value"u8);
+        var pending = cluster[1].Node.ProposeAsync(command, 0, TestCluster.Limit);
+        Array.Clear(command);
+        await pending;
+        Assert.Equal("value", cluster[1].Get("key"));
+    }
+
+    [Fact]
+    public async Task AnotherEntryAtItsIndexMeansNotDone()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(1);
+        var pending = fixture.Log.Propose(1, CommandEncoder.KvPut("k"u8, "mine"u8))!;
+        fixture.Log.ObserveTerm(2);
+        await fixture.ReceiveAsync(new LogRecord(
+            1, 2, EntryKind.Command, CommandEncoder.KvPut("k"u8, "theirs"u8)));
+        await fixture.Engine.CommitAsync(1, TestCluster.Limit);
+        var error = await Assert.ThrowsAsync<PgraftException>(
+            () => pending.Outcome.WaitAsync(TestCluster.Limit));
+        Assert.Equal(StatusCode.NotDone, error.Code);
+    }
+
+    [Fact]
+    public async Task ASoleVoterBeginsANewTermAtEveryStart()
+    {
+        await using var cluster = await TestCluster.FoundAsync(1);
+        long term = cluster[1].Node.Status.Term;
+        await cluster[1].StopAsync();
+        await cluster[1].StartAsync(TestCluster.Limit);
+        await cluster.LeaderAsync();
+        Assert.True(cluster[1].Node.Status.Term > term);
+    }
+}

@@ -1,0 +1,58 @@
+// A member that answers as the test tells it, over real TCP; and a caller that speaks to a real node.
+// Threading: answers come from the listener's tasks. Failure: what the test's answer throws closes the
+// connection.
+using Microsoft.Extensions.Logging.Abstractions;
+using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Tests.Cluster;
+using PgRaft.Consensus.Transport;
+
+namespace PgRaft.Consensus.Tests.Guards;
+
+internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
+{
+    private readonly PeerListener _listener;
+    private readonly Func<Frame, FrameWriter, CancellationToken, ValueTask> _answer;
+
+    private FakePeer(Func<Frame, FrameWriter, CancellationToken, ValueTask> answer)
+    {
+        _answer = answer;
+        _listener = new PeerListener(this, NullLogger.Instance);
+        Address = new MemberAddress(2, "127.0.0.1", TestNode.FreePort());
+    }
+
+    public MemberAddress Address { get; }
+
+    public static async Task<FakePeer> StartAsync(
+        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer)
+    {
+        var peer = new FakePeer(answer);
+        await peer._listener.StartAsync(peer.Address.Host, peer.Address.Port, TestCluster.Limit);
+        return peer;
+    }
+
+    /// <summary>Never answers, like a frozen process.</summary>
+    public static ValueTask Silent(Frame request, FrameWriter answer, CancellationToken token) =>
+        new(Task.Delay(Timeout.Infinite, token));
+
+    public static Hello HelloOf(
+        int nodeId, int targetId, string clusterId = "test", long foundingId = 0) =>
+        new(ChannelKind.Consensus, clusterId, foundingId, nodeId, targetId, 300, "test");
+
+    /// <summary>A peer object that dials this fake.</summary>
+    public Peer Dial() => new(
+        Address, kind => HelloOf(1, Address.NodeId) with { Kind = kind }, NullLogger.Instance);
+
+    /// <summary>A channel to a real node, as if from node <paramref name="asNodeId"/>.</summary>
+    public static PeerChannel Call(
+        MemberAddress target, int asNodeId, string clusterId = "test", long foundingId = 0) => new(
+        target, () => HelloOf(asNodeId, target.NodeId, clusterId, foundingId),
+        new ConnectionHealth(target, NullLogger.Instance));
+
+    public Hello Greeting(Hello peer) => HelloOf(Address.NodeId, peer.NodeId) with { Kind = peer.Kind };
+
+    public ValueTask HandleAsync(
+        Hello peer, Frame request, FrameWriter answer, CancellationToken token) =>
+        _answer(request, answer, token);
+
+    public ValueTask DisposeAsync() => _listener.DisposeAsync();
+}

@@ -1,0 +1,136 @@
+// An EngineLog over real files, with a gate in front of every sync.
+// Threading: one test. Failure: errors reach the test.
+using DotNext.IO.Log;
+using DotNext.Net.Cluster.Consensus.Raft;
+using Microsoft.Extensions.Logging.Abstractions;
+using PgRaft.Consensus.Apply;
+using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Membership;
+using PgRaft.Consensus.Storage;
+using PgRaft.Core;
+
+namespace PgRaft.Consensus.Tests.Guards;
+
+internal sealed class LogFixture : IAsyncDisposable, IMemberHost
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("pgraft-log-").FullName;
+    private readonly SegmentedLog _records;
+    private readonly Applier _applier;
+
+    public LogFixture()
+    {
+        var terms = TermStore.Open(_directory);
+        var snapshots = SnapshotStore.Open(_directory);
+        _records = SegmentedLog.Open(
+            new LogOptions { Directory = Path.Combine(_directory, "log"), Io = Gate }, 0, 0);
+        _applier = new Applier(
+            Machine, _records, snapshots, Configurations, () => Runtime, NullLogger.Instance,
+            e => Failure = e);
+        Log = new EngineLog(
+            Path.Combine(_directory, "engine"), _records, terms, snapshots, Configurations, _applier);
+        _applier.Start();
+    }
+
+    public GatedIo Gate { get; } = new();
+
+    public StateMachine Machine { get; } = new();
+
+    public ConfigurationHistory Configurations { get; } = new(0, Configuration.Empty);
+
+    public EngineLog Log { get; }
+
+    public Exception? Failure { get; private set; }
+
+    public IPersistentState Engine => Log;
+
+    public List<long> Acknowledged { get; } = [];
+
+    public int Nudges { get; private set; }
+
+    public int ElectionTimeoutMs { get; init; } = 400;
+
+    public int BatchSizeEntries => 100;
+
+    private static RuntimeOptions Runtime => new()
+    {
+        SnapshotIntervalEntries = 1000,
+        MaxLogEntries = 1000,
+        BatchSizeEntries = 100,
+        MaxBatchDelayMs = 10,
+        CompactionThresholdRevisions = 0,
+    };
+
+    public static LogRecord Record(long index, long term, byte content = 0) =>
+        new(index, term, EntryKind.Command, new byte[] { content });
+
+    /// <summary>Appends as a follower does.</summary>
+    public ValueTask ReceiveAsync(params LogRecord[] records) =>
+        ((IAuditTrail<IRaftLogEntry>)Log).AppendAsync(
+            new ReceivedEntries(records), records[0].Index, skipCommitted: true);
+
+    public void LeaderAcknowledged(long term) => Acknowledged.Add(term);
+
+    public void ReplicateAgain() => Nudges++;
+
+    public void HeartbeatSent()
+    {
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Gate.Open();
+        await _applier.DisposeAsync();
+        _records.Dispose();
+        Gate.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+}
+
+/// <summary>Real files whose syncs wait while the gate is closed.</summary>
+internal sealed class GatedIo : IStorageIo, IDisposable
+{
+    private readonly ManualResetEventSlim _open = new(true);
+
+    public void Open() => _open.Set();
+
+    public void Close() => _open.Reset();
+
+    public void Dispose() => _open.Dispose();
+
+    public IStorageFile Open(string path) => new GatedFile(PhysicalIo.Instance.Open(path), _open);
+
+    public IStorageFile OpenRead(string path) => PhysicalIo.Instance.OpenRead(path);
+
+    public IStorageFile Create(string path) => new GatedFile(PhysicalIo.Instance.Create(path), _open);
+
+    public void Rename(string source, string target) => PhysicalIo.Instance.Rename(source, target);
+
+    public void Delete(string path) => PhysicalIo.Instance.Delete(path);
+
+    public IReadOnlyList<string> List(string directory) => PhysicalIo.Instance.List(directory);
+
+    public bool Exists(string path) => PhysicalIo.Instance.Exists(path);
+
+    public void CreateDirectory(string path) => PhysicalIo.Instance.CreateDirectory(path);
+
+    public void SyncDirectory(string path) => PhysicalIo.Instance.SyncDirectory(path);
+
+    private sealed class GatedFile(IStorageFile file, ManualResetEventSlim open) : IStorageFile
+    {
+        public string Path => file.Path;
+
+        public long Length => file.Length;
+
+        public int Read(long offset, Span<byte> buffer) => file.Read(offset, buffer);
+
+        public void Write(long offset, ReadOnlySpan<byte> data) => file.Write(offset, data);
+
+        public void Sync()
+        {
+            open.Wait();
+            file.Sync();
+        }
+
+        public void Dispose() => file.Dispose();
+    }
+}

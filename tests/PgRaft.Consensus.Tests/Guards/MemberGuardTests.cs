@@ -1,0 +1,145 @@
+// Hazards 4, 5, 6, 11 and 18: what a member tells the engine, and how long it takes.
+using System.Diagnostics;
+using DotNext.Net.Cluster;
+using DotNext.Net.Cluster.Consensus.Raft;
+using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Tests.Cluster;
+using Xunit;
+
+namespace PgRaft.Consensus.Tests.Guards;
+
+public sealed class MemberGuardTests
+{
+    [Fact]
+    public async Task ASnapshotCountsAsTouchedOnly()
+    {
+        await using var peer = await FakePeer.StartAsync((request, answer, _) =>
+        {
+            answer.Int64(3).Byte((byte)SnapshotAnswer.Accepted);
+            return ValueTask.CompletedTask;
+        });
+        await using var fixture = new LogFixture();
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+        using var content = new MemoryStream(new byte[1_500_000]);
+        var result = await member.InstallSnapshotAsync(
+            3, new OutgoingSnapshot(10, 3, content), 10, DotNext.IO.IDataTransferObject.Empty, 0,
+            TestCluster.Limit);
+        Assert.Equal(HeartbeatResult.Replicated, result.Value);
+        Assert.Equal(10, member.Peer.Contact.MatchIndex(3));
+    }
+
+    [Theory]
+    [InlineData(3, HeartbeatResult.ReplicatedWithLeaderTerm)]
+    [InlineData(2, HeartbeatResult.Replicated)]
+    public async Task AnEmptyAppendCountsIfTheEntryBeforeIsOfThisTerm(
+        long lastTerm, HeartbeatResult expected)
+    {
+        await using var peer = await FakePeer.StartAsync((_, answer, _) =>
+        {
+            answer.Int64(3).Byte((byte)HeartbeatResult.Replicated).Int64(7);
+            return ValueTask.CompletedTask;
+        });
+        await using var fixture = new LogFixture();
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+        var nothing = new LogRange(fixture.Log, 8, 7);
+        var result = await member.AppendEntriesAsync<EngineEntry, LogRange>(
+            3, nothing, 7, lastTerm, 0, TestCluster.Limit);
+        Assert.Equal(expected, result.Value.Result);
+        Assert.Equal([3L], fixture.Acknowledged);
+    }
+
+    [Fact]
+    public async Task AFrozenPeerCostsAVoteAQuarterOfTheElectionTimeout()
+    {
+        await using var peer = await FakePeer.StartAsync(FakePeer.Silent);
+        await using var fixture = new LogFixture();
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+        var clock = Stopwatch.StartNew();
+        await Assert.ThrowsAsync<MemberUnavailableException>(
+            () => member.VoteAsync(1, 0, 0, TestCluster.Limit));
+        await Assert.ThrowsAsync<MemberUnavailableException>(
+            () => member.PreVoteAsync(1, 0, 0, TestCluster.Limit));
+        Assert.InRange(clock.ElapsedMilliseconds, 0, fixture.ElectionTimeoutMs);
+    }
+
+    [Fact]
+    public async Task AFrozenMemberDoesNotDelayAnElection()
+    {
+        await using var frozen = await FakePeer.StartAsync(FakePeer.Silent);
+        await using var cluster = new TestCluster();
+        foreach (int id in new[] { 1, 3 })
+        {
+            cluster.Add(id);
+        }
+
+        cluster.Found([.. cluster.Nodes.Select(n => n.Address), frozen.Address]);
+        await Task.WhenAll(cluster.Nodes.Select(n => n.StartAsync(TestCluster.Limit)));
+        var leader = await cluster.LeaderAsync();
+        await leader.PutAsync("k", "v", TestCluster.Limit);
+        var other = cluster.Nodes.Single(n => n != leader);
+        await leader.PutAsync("k", "w", TestCluster.Limit);
+        await cluster.UntilAsync(() => other.Get("k") == "w", "the other member to follow");
+    }
+
+    [Fact]
+    public async Task ABrokenConnectionIsTriedAgainWithinTheDeadline()
+    {
+        int calls = 0;
+        await using var peer = await FakePeer.StartAsync((_, answer, _) =>
+        {
+            if (Interlocked.Increment(ref calls) < 3)
+            {
+                throw new InvalidDataException("broken on purpose");
+            }
+
+            answer.Int64(1).Byte((byte)HeartbeatResult.Replicated).Int64(0);
+            return ValueTask.CompletedTask;
+        });
+        await using var fixture = new LogFixture { ElectionTimeoutMs = 5000 };
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+        var result = await member.AppendEntriesAsync<EngineEntry, LogRange>(
+            1, new LogRange(fixture.Log, 1, 0), 0, 0, 0, TestCluster.Limit);
+        Assert.Equal(HeartbeatResult.Replicated, result.Value.Result);
+        Assert.Equal(3, calls);
+    }
+
+    [Fact]
+    public async Task AnUnreachablePeerIsUnavailableAfterTheDeadline()
+    {
+        await using var fixture = new LogFixture { ElectionTimeoutMs = 200 };
+        var nowhere = new MemberAddress(2, "127.0.0.1", TestNode.FreePort());
+        await using var peer = new Peer(
+            nowhere, kind => FakePeer.HelloOf(1, 2) with { Kind = kind },
+            Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        using var member = new RemoteMember(nowhere, peer, fixture);
+        await Assert.ThrowsAsync<MemberUnavailableException>(
+            () => member.AppendEntriesAsync<EngineEntry, LogRange>(
+                1, new LogRange(fixture.Log, 1, 0), 0, 0, 0, TestCluster.Limit));
+        Assert.NotNull(peer.LastError);
+    }
+
+    [Fact]
+    public async Task ARefusedPreVoteTeachesTheTerm()
+    {
+        await using var peer = await FakePeer.StartAsync((_, answer, _) =>
+        {
+            answer.Int64(9).Byte((byte)PreVoteResult.RejectedByFollower);
+            return ValueTask.CompletedTask;
+        });
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(4);
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+        await member.PreVoteAsync(4, 0, 0, TestCluster.Limit);
+        Assert.Equal(9, fixture.Log.Term);
+    }
+
+    [Fact]
+    public async Task ANodeThatMayNotCampaignStopsItsOwnElection()
+    {
+        using var local = new LocalMember(new MemberAddress(1, "127.0.0.1", 1), () => false);
+        var preVote = await local.PreVoteAsync(1, 0, 0, TestCluster.Limit);
+        Assert.Equal(PreVoteResult.RejectedByLeader, preVote.Value);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => local.VoteAsync(1, 0, 0, TestCluster.Limit));
+    }
+}

@@ -1,0 +1,156 @@
+// Hazards 8, 12 and 17: what a node refuses, and when a configuration takes effect. Spoken to a
+// real node over its port.
+using DotNext.Net.Cluster.Consensus.Raft;
+using PgRaft.Consensus.Membership;
+using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Tests.Cluster;
+using PgRaft.Consensus.Transport;
+using Xunit;
+
+namespace PgRaft.Consensus.Tests.Guards;
+
+public sealed class RequestGuardTests
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    [Fact]
+    public async Task PeersOfAnotherClusterAreRefused()
+    {
+        await using var cluster = await WaitingNodeAsync();
+        await using var channel = FakePeer.Call(cluster[1].Address, 2, clusterId: "another");
+        var error = await Assert.ThrowsAsync<PeerUnavailableException>(() => VoteAsync(channel, 5));
+        Assert.Contains("belongs to cluster \"another\"", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task PeersOfAnotherFoundingAreRefused()
+    {
+        await using var cluster = await TestCluster.FoundAsync(1);
+        await using var channel = FakePeer.Call(cluster[1].Address, 2, foundingId: 77);
+        var error = await Assert.ThrowsAsync<PeerUnavailableException>(() => VoteAsync(channel, 5));
+        Assert.Contains("founded as separate clusters", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ADuplicateNodeIdIsRefused()
+    {
+        await using var cluster = await WaitingNodeAsync();
+        await using var channel = FakePeer.Call(cluster[1].Address, 1);
+        var error = await Assert.ThrowsAsync<PeerUnavailableException>(() => VoteAsync(channel, 5));
+        Assert.Contains("also has node_id 1", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AStrangerGetsNoVoteAndDoesNotRaiseTheTerm()
+    {
+        await using var cluster = await TestCluster.FoundAsync(3);
+        var (_, followers) = await cluster.RolesAsync();
+        long term = followers[0].Node.Status.Term;
+        await using var channel = FakePeer.Call(followers[0].Address, 9);
+        var (_, granted) = await VoteAsync(channel, term + 100);
+        Assert.False(granted);
+        Assert.Equal(term, followers[0].Node.Status.Term);
+    }
+
+    [Fact]
+    public async Task AVoterKeepsFaithWithItsLeader()
+    {
+        await using var cluster = await TestCluster.FoundAsync(3);
+        var (_, followers) = await cluster.RolesAsync();
+        long term = followers[0].Node.Status.Term;
+        await using var channel = FakePeer.Call(followers[0].Address, followers[1].Address.NodeId);
+        var (_, granted) = await VoteAsync(channel, term + 1, lastIndex: 1000, lastTerm: term + 1);
+        Assert.False(granted);
+        Assert.Equal(NodeRole.Follower, followers[0].Node.Status.Role);
+    }
+
+    [Fact]
+    public async Task ARestartedVoterRefusesItsVoteAtFirst()
+    {
+        await using var cluster = await TestCluster.FoundAsync(3);
+        var (_, followers) = await cluster.RolesAsync();
+        var voter = followers[0];
+        await Task.WhenAll(cluster.Nodes.Select(n => n.StopAsync()));
+        await voter.StartAsync(TestCluster.Limit);
+        long term = voter.Node.Status.Term;
+        await using var channel = FakePeer.Call(voter.Address, followers[1].Address.NodeId);
+        var (_, granted) = await VoteAsync(channel, term + 1, lastIndex: 1000, lastTerm: term + 1);
+        Assert.False(granted);
+        await cluster.UntilAsync(
+            () => VoteAsync(channel, voter.Node.Status.Term + 1, 1000, term + 1).Result.Granted,
+            "the vote to be granted after the first election timeout");
+    }
+
+    [Fact]
+    public async Task ASecondLeaderOfOneTermIsRefused()
+    {
+        await using var cluster = await WaitingNodeAsync();
+        await using var first = FakePeer.Call(cluster[1].Address, 2);
+        await using var second = FakePeer.Call(cluster[1].Address, 3);
+        await AppendAsync(first, 4, 0, 0);
+        await Assert.ThrowsAsync<PeerUnavailableException>(() => AppendAsync(second, 4, 0, 0));
+        Assert.Equal(2, cluster[1].Node.Status.LeaderId);
+        var (status, _) = await AppendAsync(first, 4, 0, 0);
+        Assert.NotEqual(HeartbeatResult.Rejected, status);
+    }
+
+    [Fact]
+    public async Task AConfigurationTakesEffectWhenAppendedAndGoesWhenTruncated()
+    {
+        await using var cluster = await WaitingNodeAsync();
+        var self = cluster[1].Address;
+        var two = self with { NodeId = 2, Port = TestNode.FreePort() };
+        var both = Configuration.Found(1, [self, two]);
+        await using var leader = FakePeer.Call(self, 2);
+        await AppendAsync(leader, 4, 0, 0, new LogRecord(1, 4, EntryKind.Configuration, both.Bytes));
+        Assert.Equal(NodeRole.Follower, cluster[1].Node.Status.Role);
+        Assert.Empty(cluster[1].Node.GetMembers());
+        await AppendAsync(leader, 5, 0, 0, new LogRecord(1, 5, EntryKind.Empty, default));
+        Assert.Equal(NodeRole.Waiting, cluster[1].Node.Status.Role);
+    }
+
+    [Fact]
+    public async Task ARefusalNamesTheLastPossibleMatch()
+    {
+        await using var cluster = await WaitingNodeAsync();
+        await using var leader = FakePeer.Call(cluster[1].Address, 2);
+        await AppendAsync(leader, 1, 0, 0, LogFixture.Record(1, 1));
+        await AppendAsync(
+            leader, 2, 1, 1, LogFixture.Record(2, 2), LogFixture.Record(3, 2), LogFixture.Record(4, 2));
+        var (status, lastIndex) = await AppendAsync(leader, 3, 4, 3);
+        Assert.Equal(HeartbeatResult.Rejected, status);
+        Assert.Equal(1, lastIndex);
+    }
+
+    private static async Task<TestCluster> WaitingNodeAsync()
+    {
+        var cluster = new TestCluster();
+        await cluster.Add(1).StartAsync(TestCluster.Limit);
+        return cluster;
+    }
+
+    private static async Task<(long Term, bool Granted)> VoteAsync(
+        PeerChannel channel, long term, long lastIndex = 0, long lastTerm = 0)
+    {
+        var request = new FrameWriter().Int64(term).Int64(lastIndex).Int64(lastTerm);
+        var body = new BodyReader(await channel.CallAsync(
+            MessageType.Vote, request, Patience, TestCluster.Limit));
+        return (body.Int64(), body.Byte() != 0);
+    }
+
+    private static async Task<(HeartbeatResult Status, long LastIndex)> AppendAsync(
+        PeerChannel channel, long term, long previousIndex, long previousTerm, params LogRecord[] records)
+    {
+        var request = new FrameWriter()
+            .Int64(term).Int64(previousIndex).Int64(previousTerm).Int64(0).Int32(records.Length);
+        foreach (var record in records)
+        {
+            request.Int64(record.Term).Byte((byte)record.Kind).Bytes(record.Payload.Span);
+        }
+
+        var body = new BodyReader(await channel.CallAsync(
+            MessageType.Append, request, Patience, TestCluster.Limit));
+        body.Int64();
+        return ((HeartbeatResult)body.Byte(), body.Int64());
+    }
+}

@@ -1,0 +1,228 @@
+// Opening what is on disk: a torn end is dropped, damage anywhere else is refused by file and offset.
+using PgRaft.Consensus.Storage;
+using PgRaft.Core;
+using Xunit;
+
+namespace PgRaft.Consensus.Tests.Storage;
+
+public class LogRecoveryTests
+{
+    // Header and 20 bytes of payload, aligned.
+    private const int RecordBytes = 64;
+
+    private static int OffsetOf(int index) => SegmentHeader.Bytes + ((index - 1) * RecordBytes);
+
+    [Fact]
+    public async Task A_torn_last_batch_is_dropped_and_its_remains_never_come_back()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 10);
+        fixture.Log.Dispose();
+
+        // A batch of which the first sector was lost: as a power failure before the sync leaves it.
+        fixture.Log.Dispose();
+        using (var batch = new LogFixture(fixture.Disk))
+        {
+            batch.Log.AppendRange(Enumerable.Range(11, 20).Select(Record).ToArray());
+            await batch.Log.WaitDurableAsync(30);
+        }
+
+        fixture.Disk.Blank(LogFixture.Segment(1), OffsetOf(11), 512);
+        fixture.Reopen();
+        Assert.Equal(10, fixture.Log.LastIndex);
+        byte[] rest = fixture.Disk.Content(LogFixture.Segment(1))[OffsetOf(11)..];
+        Assert.DoesNotContain(rest, value => value != 0);
+        await fixture.AppendAsync(2, 1);
+        fixture.Reopen();
+        Assert.Equal("11:2", $"{fixture.Log.LastIndex}:{fixture.Log.TermAt(11)}");
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(5)]
+    [InlineData(9)]
+    [InlineData(10)]
+    public async Task A_flipped_bit_is_refused_with_file_and_offset(int index)
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 10);
+        fixture.Log.Dispose();
+        for (int within = 0; within < RecordHeader.Bytes + 20; within++)
+        {
+            SimulatedDisk damaged = fixture.Disk.Clone();
+            damaged.Flip(LogFixture.Segment(1), OffsetOf(index) + within);
+            PgraftException error = Refused(damaged);
+            Assert.Equal(StatusCode.IoError, error.Code);
+            Assert.Contains(LogFixture.Segment(1), error.Message, StringComparison.Ordinal);
+            Assert.EndsWith($"at offset {OffsetOf(index)}", error.Message, StringComparison.Ordinal);
+            Assert.NotNull(error.Hint);
+        }
+    }
+
+    [Fact]
+    public async Task A_lost_sector_before_a_later_batch_is_damage_not_a_torn_end()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 40);
+        fixture.Log.Dispose();
+        fixture.Disk.Blank(LogFixture.Segment(1), 1024, 512);
+        Assert.Contains("at offset 1024", Refused(fixture.Disk).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Damage_in_an_older_segment_is_refused()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 200);
+        fixture.Log.Dispose();
+        fixture.Disk.Blank(LogFixture.Segment(2), 2048, 512);
+        PgraftException error = Refused(fixture.Disk);
+        Assert.Contains($"{LogFixture.Segment(2)}\" is damaged at offset 2048", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_unused_end_of_an_older_segment_is_not_read_as_records()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 1, payloadBytes: 3000);
+        await fixture.AppendAsync(1, 1, payloadBytes: 3000);
+        fixture.Reopen();
+        Assert.Equal("1:1 2:1", fixture.Terms);
+    }
+
+    [Fact]
+    public async Task A_segment_cut_short_is_refused()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 10);
+        fixture.Log.Dispose();
+        fixture.Disk.Cut(LogFixture.Segment(1), 3000);
+        Assert.Contains("cut short", Refused(fixture.Disk).Detail, StringComparison.Ordinal);
+        fixture.Disk.Cut(LogFixture.Segment(1), 10);
+        Assert.Contains("inside its header", Refused(fixture.Disk).Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_damaged_segment_header_is_refused()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 1);
+        fixture.Log.Dispose();
+        for (int offset = 0; offset < SegmentHeader.Bytes; offset++)
+        {
+            SimulatedDisk damaged = fixture.Disk.Clone();
+            damaged.Flip(LogFixture.Segment(1), offset);
+            Assert.Contains("segment header", Refused(damaged).Detail, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task A_segment_under_anothers_name_is_refused()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 1);
+        fixture.Log.Dispose();
+        fixture.Disk.Rename(LogFixture.Segment(1), LogFixture.Segment(7));
+        Assert.Contains("that of segment 1", Refused(fixture.Disk).Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_missing_segment_is_refused_by_name()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 200);
+        fixture.Log.Dispose();
+        fixture.Disk.Delete(LogFixture.Segment(2));
+        PgraftException error = Refused(fixture.Disk);
+        Assert.Contains(LogFixture.Segment(2), error.Message, StringComparison.Ordinal);
+        Assert.Contains("missing", error.Detail, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_log_that_begins_beyond_the_snapshot_is_refused()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 200);
+        fixture.Log.CompactPrefix(150);
+        Assert.True(fixture.Log.FirstIndex > 100);
+        long first = fixture.Log.FirstIndex;
+        fixture.Log.Dispose();
+        Assert.Contains($"begins at index {first}", Refused(fixture.Disk).Message, StringComparison.Ordinal);
+        Assert.Contains("ends at index 60", Refused(fixture.Disk, 60, 1).Message, StringComparison.Ordinal);
+        fixture.Reopen(first - 1, 1);
+        Assert.Equal(200, fixture.Log.LastIndex);
+    }
+
+    [Theory]
+    [InlineData(20, 1)]
+    [InlineData(10, 2)]
+    public async Task A_log_that_the_snapshot_has_overtaken_or_contradicts_starts_after_it(
+        long baseIndex, long baseTerm)
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 12);
+        fixture.Reopen(baseIndex, baseTerm);
+        Assert.Equal((baseIndex + 1, baseIndex, baseIndex),
+            (fixture.Log.FirstIndex, fixture.Log.LastIndex, fixture.Log.DurableIndex));
+        Assert.Equal(baseTerm, fixture.Log.TermAt(baseIndex));
+        await fixture.AppendAsync(3, 1);
+        fixture.Reopen(baseIndex, baseTerm);
+        Assert.Equal($"{baseIndex + 1}:3", fixture.Terms);
+        Assert.False(fixture.Disk.Exists(LogFixture.Segment(1)));
+    }
+
+    [Fact]
+    public async Task A_log_that_goes_on_beyond_the_snapshot_is_kept()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 12);
+        fixture.Reopen(10, 1);
+        Assert.Equal((1, 12), (fixture.Log.FirstIndex, fixture.Log.LastIndex));
+    }
+
+    [Fact]
+    public async Task What_a_killed_process_left_in_the_kernels_memory_is_written_before_it_counts()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 3);
+        fixture.Disk.FailSync = fixture.Disk.Syncs + 1;
+        fixture.Log.Append(1, EntryKind.Command, "in the cache only"u8);
+        await Assert.ThrowsAsync<PgraftException>(() => fixture.Log.WaitDurableAsync(4).AsTask());
+        fixture.Disk.FailSync = 0;
+        fixture.Reopen();
+        Assert.Equal(4, fixture.Log.DurableIndex);
+        fixture.Reopen(disk: fixture.Disk.Reboot(Survival.Nothing, new Random(1)));
+        Assert.Equal("in the cache only", fixture.Text(4));
+    }
+
+    [Fact]
+    public async Task An_unfinished_new_segment_is_deleted()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 1);
+        fixture.Log.Dispose();
+        fixture.Disk.Create("/log/segment-new.tmp").Dispose();
+        fixture.Reopen();
+        Assert.False(fixture.Disk.Exists("/log/segment-new.tmp"));
+        Assert.Equal(LogOptions.MinSegmentBytes, fixture.Log.DiskBytes);
+    }
+
+    [Fact]
+    public async Task An_entry_damaged_after_start_is_refused_when_read()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 200);
+        fixture.Disk.Flip(LogFixture.Segment(1), OffsetOf(3) + RecordHeader.Bytes);
+        fixture.Disk.Flip(LogFixture.Segment(1), OffsetOf(4) + 8);
+        Assert.Contains("checksum", Assert.Throws<PgraftException>(() => fixture.Log.Read(3)).Detail, StringComparison.Ordinal);
+        Assert.Contains("not there", Assert.Throws<PgraftException>(() => fixture.Log.Read(4)).Detail, StringComparison.Ordinal);
+        Assert.Equal(5, fixture.Log.Read(5).Index);
+    }
+
+    private static LogRecord Record(int index) =>
+        LogFixture.Entry(index, 1, new string('b', 20));
+
+    private static PgraftException Refused(SimulatedDisk disk, long baseIndex = 0, long baseTerm = 0) =>
+        Assert.Throws<PgraftException>(
+            () => SegmentedLog.Open(LogModel.OptionsOn(disk), baseIndex, baseTerm));
+}

@@ -1,0 +1,369 @@
+// A disk that behaves as badly as disks may: until synced, each 512-byte sector of a write and each
+// change of a name may or may not survive a power failure (names survive in order). It can lose
+// power at any mutating operation, fail a sync, and run out of space.
+// Threading: one lock over everything.
+using System.Text;
+using PgRaft.Consensus.Storage;
+using PgRaft.Core;
+using Xunit;
+
+namespace PgRaft.Consensus.Tests.Storage;
+
+internal enum Survival
+{
+    Nothing,
+    Everything,
+    Random,
+}
+
+internal sealed class SimulatedDisk : IStorageIo
+{
+    private const int SectorBytes = 512;
+
+    private readonly object _gate = new();
+    private readonly SortedDictionary<string, Inode> _names = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, Inode> _durableNames = new(StringComparer.Ordinal);
+    private readonly List<(string Directory, Action<SortedDictionary<string, Inode>> Change)> _unsynced = [];
+    private bool _off;
+
+    // Operations that change something, since the disk was made or rebooted.
+    internal int Steps { get; private set; }
+
+    internal int Syncs { get; private set; }
+
+    // 0 = never. The step itself is half done: a write reaches the cache only, the rest does nothing.
+    internal int PowerOffAtStep { get; set; }
+
+    internal int FailSync { get; set; }
+
+    // Only syncs of files whose name contains this fail; empty = all.
+    internal string FailSyncOf { get; set; } = "";
+
+    internal long SpaceBytes { get; set; } = long.MaxValue;
+
+    // When set, a sync waits for it.
+    internal ManualResetEventSlim? HoldSyncs { get; set; }
+
+    internal ManualResetEventSlim SyncReached { get; } = new();
+
+    // Once someone is in a sync, or false after ten seconds.
+    internal bool WaitForSync() =>
+        SyncReached.Wait(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
+
+    internal bool IsOff => Volatile.Read(ref _off);
+
+    public IStorageFile Open(string path) => OpenRead(path);
+
+    public IStorageFile OpenRead(string path)
+    {
+        lock (_gate)
+        {
+            RequirePower();
+            return _names.TryGetValue(path, out Inode? inode)
+                ? new OpenFile(this, path, inode)
+                : throw new PgraftException(StatusCode.IoError, $"cannot open \"{path}\": not found");
+        }
+    }
+
+    public IStorageFile Create(string path)
+    {
+        lock (_gate)
+        {
+            Step();
+            var inode = new Inode();
+            Change(path, names => names[path] = inode);
+            return new OpenFile(this, path, inode);
+        }
+    }
+
+    public void Rename(string source, string target)
+    {
+        lock (_gate)
+        {
+            Step();
+            Inode inode = _names[source];
+            Change(target, names =>
+            {
+                names.Remove(source);
+                names[target] = inode;
+            });
+        }
+    }
+
+    public void Delete(string path)
+    {
+        lock (_gate)
+        {
+            Step();
+            if (_names.ContainsKey(path))
+            {
+                Change(path, names => names.Remove(path));
+            }
+        }
+    }
+
+    public IReadOnlyList<string> List(string directory)
+    {
+        lock (_gate)
+        {
+            RequirePower();
+            return [.. _names.Keys.Where(path => Path.GetDirectoryName(path) == directory)
+                .Select(path => Path.GetFileName(path))];
+        }
+    }
+
+    public bool Exists(string path)
+    {
+        lock (_gate)
+        {
+            return _names.ContainsKey(path);
+        }
+    }
+
+    public void CreateDirectory(string path)
+    {
+    }
+
+    public void SyncDirectory(string path)
+    {
+        lock (_gate)
+        {
+            Step();
+            CountSync(path);
+            foreach (var change in _unsynced.Where(change => change.Directory == path))
+            {
+                change.Change(_durableNames);
+            }
+
+            _unsynced.RemoveAll(change => change.Directory == path);
+        }
+    }
+
+    // What a machine finds when power comes back.
+    internal SimulatedDisk Reboot(Survival survival, Random random)
+    {
+        lock (_gate)
+        {
+            int kept = survival switch
+            {
+                Survival.Nothing => 0,
+                Survival.Everything => _unsynced.Count,
+                _ => random.Next(_unsynced.Count + 1),
+            };
+            var names = new SortedDictionary<string, Inode>(_durableNames, StringComparer.Ordinal);
+            foreach (var change in _unsynced.Take(kept))
+            {
+                change.Change(names);
+            }
+
+            var rebooted = new SimulatedDisk();
+            foreach ((string path, Inode inode) in names)
+            {
+                Inode survivor = inode.Survive(survival, random);
+                rebooted._names[path] = survivor;
+                rebooted._durableNames[path] = survivor;
+            }
+
+            return rebooted;
+        }
+    }
+
+    // The same content, as after a kill -9: the cache is still there, synced or not.
+    internal SimulatedDisk Clone() => Reboot(Survival.Everything, new Random(0));
+
+    internal byte[] Content(string path)
+    {
+        lock (_gate)
+        {
+            return _names[path].Live.ToArray();
+        }
+    }
+
+    // Changes a byte behind everyone's back.
+    internal void Flip(string path, long offset)
+    {
+        lock (_gate)
+        {
+            _names[path].Live[(int)offset] ^= 0x10;
+            _names[path].Durable[(int)offset] ^= 0x10;
+        }
+    }
+
+    // As if these bytes had never been written.
+    internal void Blank(string path, int offset, int count)
+    {
+        lock (_gate)
+        {
+            for (int i = offset; i < offset + count; i++)
+            {
+                _names[path].Live[i] = 0;
+                _names[path].Durable[i] = 0;
+            }
+        }
+    }
+
+    internal void Cut(string path, int length)
+    {
+        lock (_gate)
+        {
+            Inode inode = _names[path];
+            inode.Live.RemoveRange(length, inode.Live.Count - length);
+            inode.Durable = [.. inode.Live];
+        }
+    }
+
+    public override string ToString()
+    {
+        var text = new StringBuilder();
+        foreach ((string path, Inode inode) in _names)
+        {
+            text.Append(path).Append(' ').Append(inode.Live.Count).AppendLine();
+        }
+
+        return text.ToString();
+    }
+
+    private void Change(string path, Action<SortedDictionary<string, Inode>> change)
+    {
+        change(_names);
+        _unsynced.Add((Path.GetDirectoryName(path)!, change));
+    }
+
+    private void Step()
+    {
+        RequirePower();
+        Steps++;
+        if (Steps == PowerOffAtStep)
+        {
+            Volatile.Write(ref _off, true);
+            RequirePower();
+        }
+    }
+
+    private void CountSync(string path)
+    {
+        if (!path.Contains(FailSyncOf, StringComparison.Ordinal))
+        {
+            return;
+        }
+
+        Syncs++;
+        if (Syncs == FailSync)
+        {
+            throw new PgraftException(StatusCode.IoError, $"cannot sync \"{path}\": simulated");
+        }
+    }
+
+    private void RequirePower()
+    {
+        if (_off)
+        {
+            throw new PgraftException(StatusCode.IoError, "the power is off");
+        }
+    }
+
+    private void WriteTo(Inode inode, string path, long offset, ReadOnlySpan<byte> data)
+    {
+        lock (_gate)
+        {
+            RequirePower();
+            int growth = (int)Math.Max(0, offset + data.Length - inode.Live.Count);
+            if (_names.Values.Sum(other => (long)other.Live.Count) + growth > SpaceBytes)
+            {
+                throw StorageErrors.FromErrno(28, "write", path, "No space left on device");
+            }
+
+            inode.Live.AddRange(new byte[growth]);
+            for (int i = 0; i < data.Length; i++)
+            {
+                inode.Live[(int)offset + i] = data[i];
+            }
+
+            Step();
+        }
+    }
+
+    private void SyncFile(Inode inode, string path)
+    {
+        SyncReached.Set();
+        HoldSyncs?.Wait();
+        lock (_gate)
+        {
+            Step();
+            CountSync(path);
+            inode.Durable = [.. inode.Live];
+        }
+    }
+
+    private sealed class Inode
+    {
+        internal List<byte> Live { get; } = [];
+
+        internal byte[] Durable { get; set; } = [];
+
+        internal Inode Survive(Survival survival, Random random)
+        {
+            byte[] live = [.. Live];
+            int length = survival switch
+            {
+                Survival.Nothing => Durable.Length,
+                Survival.Everything => live.Length,
+                _ => Durable.Length + random.Next(live.Length - Durable.Length + 1),
+            };
+            byte[] content = new byte[length];
+            Durable.AsSpan(0, Math.Min(length, Durable.Length)).CopyTo(content);
+            for (int at = 0; at < length; at += SectorBytes)
+            {
+                bool survives = survival == Survival.Everything
+                    || (survival == Survival.Random && random.Next(2) == 0);
+                if (survives)
+                {
+                    int count = Math.Min(SectorBytes, length - at);
+                    live.AsSpan(at, count).CopyTo(content.AsSpan(at));
+                }
+            }
+
+            var survivor = new Inode { Durable = content };
+            survivor.Live.AddRange(content);
+            return survivor;
+        }
+    }
+
+    private sealed class OpenFile(SimulatedDisk disk, string path, Inode inode) : IStorageFile
+    {
+        private bool _disposed;
+
+        public string Path => path;
+
+        public long Length => inode.Live.Count;
+
+        public int Read(long offset, Span<byte> buffer)
+        {
+            lock (disk._gate)
+            {
+                ObjectDisposedException.ThrowIf(_disposed, this);
+                disk.RequirePower();
+                int count = (int)Math.Clamp(inode.Live.Count - offset, 0, buffer.Length);
+                for (int i = 0; i < count; i++)
+                {
+                    buffer[i] = inode.Live[(int)offset + i];
+                }
+
+                return count;
+            }
+        }
+
+        public void Write(long offset, ReadOnlySpan<byte> data) =>
+            disk.WriteTo(inode, path, offset, data);
+
+        public void Sync() => disk.SyncFile(inode, path);
+
+        public void Dispose()
+        {
+            lock (disk._gate)
+            {
+                _disposed = true;
+            }
+        }
+    }
+}
