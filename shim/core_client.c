@@ -1,0 +1,378 @@
+/*
+ * core_client.c
+ *	  A backend's connection to the core: one request, one answer.
+ *
+ * Why it is hard: the answer to a write may be lost after the write was done.
+ * As soon as one byte of a request that changes state has left, every way out
+ * but an answer means that the outcome is unknown, and the error or its context
+ * must say so.  And an answer that comes late must never be taken for that of
+ * the next request: the connection is closed on every error and cancel, and
+ * belongs to one epoch of the worker.
+ *
+ * Threading: the main thread of a backend, one request at a time.  All waiting
+ * is on the latch and the socket, so cancel, timeouts and shutdown work.
+ *
+ * On failure: an error is raised and the connection is closed, except when the
+ * core itself answered with an error.
+ */
+#include "pgraft.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "storage/fd.h"
+#include "utils/builtins.h"
+
+/*
+ * The core answers within request_timeout.  If it is frozen it does not, and
+ * the call ends after this much more.
+ */
+#define GRACE_MS 1000
+
+#define NS_PER_MS INT64CONST(1000000)
+
+static pgsocket connection = PGINVALID_SOCKET;
+static uint64 connection_epoch = 0;
+static uint32 last_request_id = 0;
+static uint32 wait_event = 0;
+
+static void
+init_wait_event(void)
+{
+	if (wait_event == 0)
+		wait_event = pgraft_new_wait_event("PgraftRequest");
+}
+
+void
+pgraft_disconnect(void)
+{
+	if (connection == PGINVALID_SOCKET)
+		return;
+	close(connection);
+	connection = PGINVALID_SOCKET;
+	ReleaseExternalFD();
+}
+
+/* Whether a request may have reached the core and was not answered. */
+static bool
+outcome_is_unknown(const PgraftRequest *request)
+{
+	return request->changes_state && request->sent_bytes > 0 && !request->answered;
+}
+
+static void
+add_context(void *arg)
+{
+	PgraftRequest *request = arg;
+
+	if (outcome_is_unknown(request))
+		errcontext("pgraft: request to %s; it had been sent, and its outcome is unknown",
+				   request->action);
+}
+
+/* Ends a request that was not answered, by what is known of its outcome. */
+PGRAFT_NORETURN static void
+give_up(PgraftRequest *request, int32 status_of_read, const char *reason)
+{
+	char	   *message = psprintf("cannot %s - %s", request->action, reason);
+
+	pgraft_disconnect();
+	if (outcome_is_unknown(request))
+	{
+		request->answered = true;	/* the message says it; no context */
+		pgraft_raise(PGRAFT_OUTCOME_UNKNOWN,
+					 psprintf("the outcome of the request to %s is unknown - %s",
+							  request->action, reason),
+					 "The request had been sent; it may or may not take effect.",
+					 "Read the state back before deciding to repeat it.");
+	}
+	if (request->changes_state)
+		pgraft_raise(PGRAFT_NOT_DONE, message, "The request was not sent.",
+					 "It is safe to repeat it.");
+	pgraft_raise(status_of_read, message, NULL, NULL);
+}
+
+/* Waits until the socket is ready, or raises the error of the deadline. */
+static void
+wait_ready(PgraftRequest *request, int event, int64 deadline_ns)
+{
+	int64		left_ms = (deadline_ns - pgraft_now_ns() + NS_PER_MS - 1) / NS_PER_MS;
+	int			events;
+
+	if (left_ms <= 0)
+		give_up(request, PGRAFT_TIMED_OUT, "the cluster worker did not answer in time");
+	events = WaitLatchOrSocket(MyLatch,
+							   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | event,
+							   connection, (long) left_ms, wait_event);
+	if (events & WL_LATCH_SET)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Opens a non-blocking socket in "connection". */
+static void
+open_socket(void)
+{
+	if (!AcquireExternalFD())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("pgraft: cannot connect to the cluster worker: %m")));
+	connection = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (connection == PGINVALID_SOCKET)
+	{
+		ReleaseExternalFD();
+		ereport(ERROR,
+				(errcode_for_socket_access(),
+				 errmsg("pgraft: cannot create a socket: %m")));
+	}
+}
+
+static void
+connect_to_core(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char	   *path = pgraft_socket_path();
+	PgraftShared *shared = pgraft_shared();
+	int			saved_errno;
+
+	connection_epoch = pg_atomic_read_u64(&shared->epoch);
+	if (pg_atomic_read_u32(&shared->worker_pid) == 0)
+		pgraft_raise_not_running();
+	strlcpy(address.sun_path, path, sizeof(address.sun_path));
+	pfree(path);
+	open_socket();
+	if (connect(connection, (struct sockaddr *) &address, sizeof(address)) == 0)
+		return;
+	saved_errno = errno;
+	pgraft_disconnect();
+	if (saved_errno == ECONNREFUSED || saved_errno == ENOENT)
+		pgraft_raise_not_running();
+	if (saved_errno == EAGAIN)
+		pgraft_raise(PGRAFT_BUSY, "the cluster worker has too many connections", NULL,
+					 "Try again.");
+	errno = saved_errno;
+	ereport(ERROR,
+			(errcode_for_socket_access(),
+			 errmsg("pgraft: cannot connect to the cluster worker: %m")));
+}
+
+/*
+ * Whether the kept connection can carry a request: same worker, still there, has
+ * not closed it, and silent, as it must be between two requests.
+ */
+static bool
+is_reusable(void)
+{
+	PgraftShared *shared = pgraft_shared();
+	char		byte;
+
+	return connection != PGINVALID_SOCKET &&
+		pg_atomic_read_u32(&shared->worker_pid) != 0 &&
+		connection_epoch == pg_atomic_read_u64(&shared->epoch) &&
+		recv(connection, &byte, 1, MSG_PEEK) == -1 &&
+		(errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* Sends what it can; false when the connection is broken. */
+static bool
+send_some(PgraftRequest *request)
+{
+	ssize_t		sent = send(connection, request->frame.data + request->sent_bytes,
+							request->frame.len - request->sent_bytes, MSG_NOSIGNAL);
+
+	if (sent >= 0)
+		request->sent_bytes += sent;
+	return sent >= 0 || errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+/*
+ * Sends the whole request.  Returns false if the connection broke before its
+ * first byte was taken, when another connection may be tried.
+ */
+static bool
+send_request(PgraftRequest *request, int64 deadline_ns)
+{
+	while (request->sent_bytes < (size_t) request->frame.len)
+	{
+		if (!send_some(request))
+		{
+			if (request->sent_bytes == 0)
+				return false;
+			give_up(request, PGRAFT_NO_LEADER, "the cluster worker closed the connection");
+		}
+		if (request->sent_bytes < (size_t) request->frame.len)
+			wait_ready(request, WL_SOCKET_WRITEABLE, deadline_ns);
+	}
+	return true;
+}
+
+static void
+receive(PgraftRequest *request, char *to, size_t bytes, int64 deadline_ns)
+{
+	while (bytes > 0)
+	{
+		ssize_t		got = recv(connection, to, bytes, 0);
+
+		if (got > 0)
+		{
+			to += got;
+			bytes -= got;
+		}
+		else if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+			wait_ready(request, WL_SOCKET_READABLE, deadline_ns);
+		else
+			give_up(request, PGRAFT_NO_LEADER, "the cluster worker closed the connection");
+	}
+}
+
+static void
+receive_response(PgraftRequest *request, PgraftResponse *response, int64 deadline_ns)
+{
+	char		header[PGRAFT_FRAME_HEADER_BYTES];
+	uint32		bytes;
+	char	   *values;
+
+	receive(request, header, sizeof(header), deadline_ns);
+	bytes = pgraft_response_body_bytes(header);
+	values = palloc(bytes + 1);
+	receive(request, values, bytes, deadline_ns);
+	pgraft_response_parse(response, header, values, bytes);
+	if (response->request_id != request->request_id)
+		give_up(request, PGRAFT_INTERNAL, "the cluster worker answered another request");
+	request->answered = true;
+}
+
+static void
+exchange(PgraftRequest *request, PgraftResponse *response)
+{
+	int64		deadline_ns = pgraft_now_ns() +
+		(pgraft_request_timeout_ms + GRACE_MS) * NS_PER_MS;
+	bool		reused = is_reusable();
+
+	pgraft_request_seal(request, ++last_request_id, (uint32) pgraft_request_timeout_ms);
+	if (!reused)
+	{
+		pgraft_disconnect();
+		connect_to_core();
+	}
+	if (!send_request(request, deadline_ns))
+	{
+		/* A worker that has just gone may have a successor already. */
+		pgraft_disconnect();
+		connect_to_core();
+		if (!send_request(request, deadline_ns))
+			give_up(request, PGRAFT_NO_LEADER, "the cluster worker closed the connection");
+	}
+	receive_response(request, response, deadline_ns);
+}
+
+/* An optional text of an error answer. */
+static char *
+next_cstring(PgraftResponse *response)
+{
+	bool		isnull;
+	text	   *value = pgraft_next_text(response, &isnull);
+
+	return isnull ? NULL : text_to_cstring(value);
+}
+
+static void
+raise_answer(PgraftResponse *response)
+{
+	char	   *message = "the cluster worker gave no reason";
+	char	   *detail = NULL;
+	char	   *hint = NULL;
+
+	if (response->columns == 3 && response->rows == 1)
+	{
+		message = next_cstring(response);
+		detail = next_cstring(response);
+		hint = next_cstring(response);
+	}
+	pgraft_raise(response->status, message != NULL ? message : "unknown error", detail, hint);
+}
+
+/*
+ * Sends the request and receives its answer, which has that many columns.
+ * Raises the error if the answer is one.
+ */
+void
+pgraft_call(PgraftRequest *request, uint32 columns, PgraftResponse *response)
+{
+	ErrorContextCallback context = {
+		.previous = error_context_stack, .callback = add_context, .arg = request
+	};
+
+	(void) pgraft_shared();
+	init_wait_event();
+	PG_TRY();
+	{
+		error_context_stack = &context;
+		exchange(request, response);
+		error_context_stack = context.previous;
+	}
+	PG_CATCH();
+	{
+		pgraft_disconnect();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	if (response->status != PGRAFT_OK)
+		raise_answer(response);
+	if (response->columns != columns)
+	{
+		pgraft_disconnect();
+		pgraft_raise(PGRAFT_INTERNAL, "the cluster worker's answer has unexpected columns",
+					 NULL, NULL);
+	}
+}
+
+static void
+call_single(PgraftRequest *request, PgraftResponse *response)
+{
+	pgraft_call(request, 1, response);
+	if (response->rows != 1)
+	{
+		pgraft_disconnect();
+		pgraft_raise(PGRAFT_INTERNAL, "the cluster worker's answer is not a single value",
+					 NULL, NULL);
+	}
+}
+
+bool
+pgraft_call_bool(PgraftRequest *request)
+{
+	PgraftResponse response;
+	bool		isnull;
+
+	call_single(request, &response);
+	return pgraft_next_bool(&response, &isnull);
+}
+
+int64
+pgraft_call_int64(PgraftRequest *request)
+{
+	PgraftResponse response;
+	bool		isnull;
+
+	call_single(request, &response);
+	return pgraft_next_int64(&response, &isnull);
+}
+
+/*
+ * The single text of the answer, or NULL.
+ */
+text *
+pgraft_call_text(PgraftRequest *request)
+{
+	PgraftResponse response;
+	bool		isnull;
+
+	call_single(request, &response);
+	return pgraft_next_text(&response, &isnull);
+}

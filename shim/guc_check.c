@@ -1,0 +1,218 @@
+/*
+ * guc_check.c
+ *	  Check hooks of single settings, and the checks across settings.
+ *
+ * Why it is hard: a check hook sees one new value and must not look at other
+ * settings, whose order of arrival is not known; what binds two settings is
+ * therefore checked once all are defined.
+ *
+ * Threading: the main thread of any process.
+ *
+ * On failure: hooks return false with a detail and a hint, and PostgreSQL names
+ * the setting and the value.  pgraft_check_settings() raises an error, which
+ * ends the server's start.
+ */
+#include "pgraft.h"
+
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define MAX_CLUSTER_ID_BYTES 64
+#define MAX_HOST_BYTES 255
+
+/* The part of a member's election timeout that lost heartbeats may take. */
+#define MIN_HEARTBEATS_PER_TIMEOUT 3
+#define GOOD_HEARTBEATS_PER_TIMEOUT 10
+
+static const char cluster_id_characters[] =
+"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+
+bool
+pgraft_check_cluster_id(char **newval, void **extra, GucSource source)
+{
+	size_t		length = strlen(*newval);
+
+	if (length >= 1 && length <= MAX_CLUSTER_ID_BYTES &&
+		strspn(*newval, cluster_id_characters) == length)
+		return true;
+	GUC_check_errdetail("A cluster id has 1 to %d characters, each a letter, a digit or one of _ . - .",
+						MAX_CLUSTER_ID_BYTES);
+	GUC_check_errhint("Give all members of the cluster the same \"pgraft.cluster_id\".");
+	return false;
+}
+
+/*
+ * Whether these bytes can be a host name, an IPv4 or a bare IPv6 address.  No
+ * name is looked up: a peer that is not known yet is not a wrong setting.
+ */
+bool
+pgraft_is_host(const char *host, size_t length)
+{
+	if (length == 0 || length > MAX_HOST_BYTES)
+		return false;
+	for (size_t i = 0; i < length; i++)
+	{
+		char		c = host[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			  c == '.' || c == '-' || c == '_' || c == ':' || c == '%'))
+			return false;
+	}
+	return true;
+}
+
+bool
+pgraft_check_address(char **newval, void **extra, GucSource source)
+{
+	if (pgraft_is_host(*newval, strlen(*newval)))
+		return true;
+	GUC_check_errdetail("It must be a host name or an IP address, without a port, spaces or brackets.");
+	GUC_check_errhint("Use an address such as \"10.0.1.11\" or \"node1.example.com\".");
+	return false;
+}
+
+bool
+pgraft_check_listen_address(char **newval, void **extra, GucSource source)
+{
+	if ((*newval)[0] == '\0' || strcmp(*newval, "*") == 0)
+		return true;
+	return pgraft_check_address(newval, extra, source);
+}
+
+bool
+pgraft_check_data_dir(char **newval, void **extra, GucSource source)
+{
+	if ((*newval)[0] == '\0')
+	{
+		GUC_check_errdetail("The name of the directory is empty.");
+		GUC_check_errhint("Use \"pgraft\" for a directory inside the data directory, or an absolute path.");
+		return false;
+	}
+	if (strlen(*newval) >= MAXPGPATH)
+	{
+		GUC_check_errdetail("The path is longer than %d bytes.", MAXPGPATH - 1);
+		return false;
+	}
+	return true;
+}
+
+bool
+pgraft_check_secret_file(char **newval, void **extra, GucSource source)
+{
+	struct stat st;
+
+	if ((*newval)[0] == '\0')
+		return true;
+	if (stat(*newval, &st) != 0)
+	{
+		GUC_check_errdetail("The file cannot be examined: %m.");
+		return false;
+	}
+	if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+	{
+		GUC_check_errdetail("It is not a regular file that only its owner has access to.");
+		GUC_check_errhint("Run \"chmod 600\" on the file.");
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Without these features a cluster would be open although its operator asked
+ * for a lock: refusing is the only safe answer.
+ */
+static bool
+refuse_unsupported(bool wanted, const char *what)
+{
+	if (!wanted)
+		return true;
+	GUC_check_errcode(ERRCODE_FEATURE_NOT_SUPPORTED);
+	GUC_check_errdetail("%s is not supported by pgraft %s.", what, PGRAFT_VERSION);
+	GUC_check_errhint("Turn it off, and keep the port to a private network or a firewall.");
+	return false;
+}
+
+bool
+pgraft_check_auth_enabled(bool *newval, void **extra, GucSource source)
+{
+	return refuse_unsupported(*newval, "Authentication of peers");
+}
+
+bool
+pgraft_check_tls_enabled(bool *newval, void **extra, GucSource source)
+{
+	return refuse_unsupported(*newval, "TLS between peers");
+}
+
+/*
+ * Absolute path of pgraft.data_dir, in the current memory context.
+ */
+char *
+pgraft_data_dir_path(void)
+{
+	char	   *path;
+
+	if (is_absolute_path(pgraft_data_dir))
+		path = pstrdup(pgraft_data_dir);
+	else
+		path = psprintf("%s/%s", DataDir, pgraft_data_dir);
+	canonicalize_path(path);
+	return path;
+}
+
+char *
+pgraft_socket_path(void)
+{
+	char	   *dir = pgraft_data_dir_path();
+	char	   *path = psprintf("%s/%s", dir, PGRAFT_SOCKET_NAME);
+
+	pfree(dir);
+	return path;
+}
+
+static void
+check_socket_path(void)
+{
+	char	   *path = pgraft_socket_path();
+	size_t		limit = sizeof(((struct sockaddr_un *) 0)->sun_path) - 1;
+
+	if (strlen(path) > limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("pgraft: the path given by \"pgraft.data_dir\" is too long"),
+				 errdetail("The socket \"%s\" would have a path of %zu bytes; the system allows %zu.",
+						   path, strlen(path), limit),
+				 errhint("Set \"pgraft.data_dir\" to a shorter absolute path.")));
+	pfree(path);
+}
+
+static void
+check_timeouts(void)
+{
+	int			election = pgraft_election_timeout_ms;
+	int			heartbeat = pgraft_heartbeat_interval_ms;
+
+	if (election < MIN_HEARTBEATS_PER_TIMEOUT * heartbeat)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("pgraft: \"pgraft.election_timeout\" (%d ms) must be at least %d times \"pgraft.heartbeat_interval\" (%d ms)",
+						election, MIN_HEARTBEATS_PER_TIMEOUT, heartbeat),
+				 errdetail("Followers would start elections although the leader is well."),
+				 errhint("Set \"pgraft.election_timeout\" to %d ms or more.",
+						 GOOD_HEARTBEATS_PER_TIMEOUT * heartbeat)));
+	if (election < GOOD_HEARTBEATS_PER_TIMEOUT * heartbeat)
+		ereport(WARNING,
+				(errmsg("pgraft: \"pgraft.election_timeout\" (%d ms) is less than %d times \"pgraft.heartbeat_interval\" (%d ms)",
+						election, GOOD_HEARTBEATS_PER_TIMEOUT, heartbeat),
+				 errdetail("A few lost heartbeats are enough for an election."),
+				 errhint("Set \"pgraft.election_timeout\" to %d ms or more.",
+						 GOOD_HEARTBEATS_PER_TIMEOUT * heartbeat)));
+}
+
+void
+pgraft_check_settings(void)
+{
+	check_timeouts();
+	check_socket_path();
+	pgraft_check_own_entry();
+}

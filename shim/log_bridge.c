@@ -1,0 +1,94 @@
+/*
+ * log_bridge.c
+ *	  Moves the core's log records into the server log.
+ *
+ * The core must not call PostgreSQL, so it leaves records in a bounded ring and
+ * wakes the main thread, which drains them here.
+ *
+ * Threading: the worker's main thread.
+ *
+ * On failure: records that did not fit the ring are counted by the core
+ * (PgraftStatus.log_records_dropped).  Nothing here ends the worker.
+ */
+#include "pgraft.h"
+
+/* Bound on one call, so that a chatty core cannot keep the worker from stopping. */
+#define MAX_RECORDS_PER_CALL 1000
+
+/*
+ * An error record goes out at ERROR for whoever searches the log, but it is
+ * the core's to act on: it must not unwind the worker.
+ */
+static void
+report_error(const PgraftLogRecord *record)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg_internal("pgraft: %s: %s", record->category, record->text)));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+static void
+report(const PgraftLogRecord *record)
+{
+	switch ((PgraftLogLevel) record->level)
+	{
+		case PGRAFT_LOG_ERROR:
+			report_error(record);
+			return;
+		case PGRAFT_LOG_WARNING:
+			ereport(WARNING,
+					(errmsg_internal("pgraft: %s: %s", record->category, record->text)));
+			return;
+		case PGRAFT_LOG_DEBUG:
+			/* Only there when asked for, so it must not need log_min_messages. */
+			ereport(LOG,
+					(errmsg_internal("pgraft: debug: %s: %s", record->category, record->text)));
+			return;
+		case PGRAFT_LOG_INFO:
+			break;
+	}
+	ereport(LOG, (errmsg_internal("pgraft: %s: %s", record->category, record->text)));
+}
+
+static bool
+next_record(const PgraftCore *core, PgraftLogRecord *record)
+{
+	sigset_t	old;
+	int32		status;
+
+	pgraft_block_signals(&old);
+	status = core->next_log(record);
+	pgraft_restore_signals(&old);
+	record->category[PGRAFT_LOG_CATEGORY_BYTES - 1] = '\0';
+	record->text[PGRAFT_LOG_TEXT_BYTES - 1] = '\0';
+	return status == PGRAFT_OK;
+}
+
+/*
+ * Reports the waiting records.  Returns false when some may be left.
+ */
+bool
+pgraft_drain_log(const PgraftCore *core)
+{
+	PgraftLogRecord record;
+
+	for (int i = 0; i < MAX_RECORDS_PER_CALL; i++)
+	{
+		if (!next_record(core, &record))
+			return true;
+		report(&record);
+	}
+	return false;
+}

@@ -1,0 +1,18 @@
+-- Changes of membership that must be refused; those that succeed need servers,
+-- and are in the cluster tests.
+SELECT statement, test.outcome('SELECT ' || statement) AS outcome
+FROM unnest(ARRAY[
+	$$pgraft_add_node(0, '127.0.0.1', 7002)$$,
+	$$pgraft_add_node(65536, '127.0.0.1', 7002)$$,
+	$$pgraft_add_node(-1, '127.0.0.1', 7002)$$,
+	$$pgraft_add_node(2, '', 7002)$$,
+	$$pgraft_add_node(2, 'two words', 7002)$$,
+	$$pgraft_add_node(2, '127.0.0.1', 0)$$,
+	$$pgraft_add_node(2, '127.0.0.1', 65536)$$,
+	$$pgraft_remove_node(0)$$]) AS statement;
+
+-- Already there, not there, the last one.
+SELECT test.outcome($$SELECT pgraft_add_node(1, '127.0.0.1', 7001)$$) AS already_member;
+SELECT test.outcome('SELECT pgraft_remove_node(9)') AS no_member;
+SELECT test.outcome('SELECT pgraft_remove_node(1)') AS last_member;
+SELECT node_id, is_leader FROM pgraft.nodes;

@@ -1,0 +1,23 @@
+-- A node without a configuration waits, and says so.
+SELECT pgraft_get_worker_state(), pgraft_is_leader(), pgraft_get_leader(), pgraft_get_term(),
+	pgraft_get_applied_index();
+SELECT node_id, current_term, leader_id, state, num_nodes, heartbeats_sent, elections_triggered
+FROM pgraft_get_cluster_status();
+SELECT pending_msgs, queue_full FROM pgraft_get_queue_status();
+SELECT * FROM pgraft_get_nodes();
+SELECT pgraft_get_nodes_from_raft();
+SELECT * FROM pgraft.replication;
+
+SELECT statement, test.outcome('SELECT ' || statement) AS outcome
+FROM unnest(ARRAY[
+	$$pgraft_kv_put('key', 'value')$$,
+	$$pgraft_kv_get('key')$$,
+	$$pgraft_kv_delete('key')$$,
+	$$pgraft_kv_exists('key')$$,
+	$$pgraft_kv_list_keys()$$,
+	$$pgraft_add_node(2, '127.0.0.1', 7002)$$,
+	$$pgraft_remove_node(1)$$,
+	$$pgraft_replicate_entry('data')$$,
+	$$pgraft_log_append(1, 'data')$$,
+	$$pgraft_log_sync_with_leader()$$,
+	$$pgraft_test()$$]) AS statement;
