@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Turns PGRAFT_* environment variables into settings on the server's command line
+# and hands over to the PostgreSQL image's own entrypoint.  A setting that is
+# wrong stops the server with a message that names it.
+#
+#   PGRAFT_CLUSTER_ID=demo      ->  -c pgraft.cluster_id=demo
+#   PGRAFT_INITIAL_CLUSTER=...  ->  -c pgraft.initial_cluster=...
+#
+# CREATE EXTENSION is left to the user (or to a file in
+# /docker-entrypoint-initdb.d), because it is needed only where SQL is used.
+
+set -euo pipefail
+
+if [ "${1:-}" = postgres ]; then
+    shift
+    settings=(-c shared_preload_libraries=pgraft)
+    while IFS='=' read -r -d '' name value; do
+        case $name in
+            PGRAFT_*)
+                setting=${name#PGRAFT_}
+                settings+=(-c "pgraft.${setting,,}=$value")
+                ;;
+        esac
+    done < <(env -0)
+    set -- postgres "${settings[@]}" "$@"
+fi
+
+exec docker-entrypoint.sh "$@"

@@ -1,0 +1,78 @@
+// The settings of a node as the shim gives them, checked. Threading: immutable.
+// Failure: Check throws PgraftException(BadArgument) that names the setting.
+using System.Globalization;
+
+using PgRaft.Consensus;
+using PgRaft.Core;
+
+namespace PgRaft.Server.Hosting;
+
+internal sealed record HostOptions
+{
+    private const int MaxHeartbeatMs = 10_000;
+    private const int MaxElectionTimeoutMs = 60_000;
+    private const int MaxEntries = 1_000_000_000;
+    private const int MaxBatchEntries = 10_000;
+    private const int MaxBatchDelayMs = 1000;
+
+    public required NodeOptions Node { get; init; }
+
+    public required int MaxValueBytes { get; init; }
+
+    public required bool Debug { get; init; }
+
+    /// <summary>Checks everything that the shim checks too: the core trusts no caller.</summary>
+    public HostOptions Checked()
+    {
+        MemberSyntax.Checked(Node.Self.NodeId, Node.Self.Host, Node.Self.Port);
+        if (Node.ListenAddress != "*" && Node.ListenAddress != "0.0.0.0" && Node.ListenAddress != "::")
+            MemberSyntax.CheckHost(Node.ListenAddress);
+        CheckClusterId(Node.ClusterId);
+        if (!Path.IsPathFullyQualified(Node.DataDirectory))
+            throw Bad("data_dir", $"\"{Node.DataDirectory}\" is not an absolute path");
+        CheckRange("heartbeat_interval", Node.HeartbeatIntervalMs, 1, MaxHeartbeatMs);
+        CheckRange(
+            "election_timeout",
+            Node.ElectionTimeoutMs,
+            3 * Node.HeartbeatIntervalMs,
+            MaxElectionTimeoutMs);
+        CheckRuntime();
+        return this;
+    }
+
+    private void CheckRuntime()
+    {
+        var runtime = Node.Runtime;
+        CheckRange("snapshot_interval", runtime.SnapshotIntervalEntries, 1, MaxEntries);
+        CheckRange("max_log_entries", runtime.MaxLogEntries, 0, MaxEntries);
+        CheckRange("batch_size", runtime.BatchSizeEntries, 1, MaxBatchEntries);
+        CheckRange("max_batch_delay", runtime.MaxBatchDelayMs, 0, MaxBatchDelayMs);
+        CheckRange("compaction_threshold", runtime.CompactionThresholdRevisions, 0, MaxEntries);
+        CheckRange(
+            "max_value_size", MaxValueBytes, Limits.LowerMaxValueBytes, Limits.UpperMaxValueBytes);
+    }
+
+    private static void CheckClusterId(string id)
+    {
+        bool isValid = id.Length is > 0 and <= Limits.MaxClusterIdLength
+            && id.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '.' or '-');
+        if (!isValid)
+        {
+            throw Bad("cluster_id", string.Create(
+                CultureInfo.InvariantCulture,
+                $"\"{id}\" is not 1 to {Limits.MaxClusterIdLength} of A-Z a-z 0-9 _ . -"));
+        }
+    }
+
+    private static void CheckRange(string setting, int value, int min, int max)
+    {
+        if (value < min || value > max)
+        {
+            throw Bad(setting, string.Create(
+                CultureInfo.InvariantCulture, $"{value} is outside {min} to {max}"));
+        }
+    }
+
+    private static PgraftException Bad(string setting, string detail) =>
+        new(StatusCode.BadArgument, $"setting pgraft.{setting} is not valid", detail + ".");
+}

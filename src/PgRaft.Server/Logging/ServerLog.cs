@@ -1,0 +1,48 @@
+// The server's log messages, with their event ids (2000 to 2099), in one place.
+// Threading: any thread. Failure: none.
+using Microsoft.Extensions.Logging;
+
+namespace PgRaft.Server.Logging;
+
+internal static partial class ServerLog
+{
+    [LoggerMessage(2000, LogLevel.Information, "node {NodeId} of cluster {ClusterId} is starting")]
+    public static partial void Starting(this ILogger logger, int nodeId, string clusterId);
+
+    [LoggerMessage(2001, LogLevel.Information, "node {NodeId} is {State}")]
+    public static partial void StateChanged(this ILogger logger, int nodeId, string state);
+
+    [LoggerMessage(2002, LogLevel.Error, "the node has failed")]
+    public static partial void NodeFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2003, LogLevel.Warning, "stopping did not go smoothly")]
+    public static partial void StopFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2010, LogLevel.Debug, "accepting requests at {Path}")]
+    public static partial void Listening(this ILogger logger, string path);
+
+    [LoggerMessage(2011, LogLevel.Warning, "accepting a connection failed")]
+    public static partial void AcceptFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2012, LogLevel.Warning, "refused {Count} connections: {Limit} are open already")]
+    public static partial void ConnectionsRefused(this ILogger logger, long count, int limit);
+
+    [LoggerMessage(2013, LogLevel.Warning,
+        "closed {Count} connections to the request socket that sent no valid frame, the last because {Reason}")]
+    public static partial void MalformedFrames(this ILogger logger, long count, string reason);
+
+    [LoggerMessage(2014, LogLevel.Error, "a connection to the request socket failed")]
+    public static partial void ConnectionFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2015, LogLevel.Error, "request {Code} failed unexpectedly")]
+    public static partial void RequestFailed(this ILogger logger, Exception exception, int code);
+
+    [LoggerMessage(2020, LogLevel.Debug, "compacting history before revision {Revision}")]
+    public static partial void Compacting(this ILogger logger, long revision);
+
+    [LoggerMessage(2021, LogLevel.Debug, "automatic compaction did not go through")]
+    public static partial void CompactionFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(2030, LogLevel.Warning, "settings were not taken over")]
+    public static partial void ReloadFailed(this ILogger logger, Exception exception);
+}

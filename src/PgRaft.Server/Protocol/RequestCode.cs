@@ -1,0 +1,41 @@
+// What a client may ask for. Mirrors PgraftRequestCode in shim/pgraft_abi.h; a test compares the
+// two. Values only ever grow. Threading: constants. Failure: none.
+namespace PgRaft.Server.Protocol;
+
+internal enum RequestCode
+{
+    Init = 1,
+    AddNode = 2,
+    RemoveNode = 3,
+    GetNodes = 4,
+    Test = 5,
+    SetDebug = 6,
+    LogAppend = 10,
+    LogWaitCommit = 11,
+    LogWaitApply = 12,
+    LogGetEntry = 13,
+    LogGetStats = 14,
+    LogGetReplication = 15,
+    LogSync = 16,
+    EndpointStatus = 17,
+    KvPut = 20,
+    KvGet = 21,
+    KvDelete = 22,
+    KvExists = 23,
+    KvListKeys = 24,
+    KvGetStats = 25,
+}
+
+internal static class RequestCodes
+{
+    /// <summary>Whether a request may change replicated state, so that an answer that never came
+    /// leaves its outcome unknown.</summary>
+    public static bool IsWrite(RequestCode code) => code is
+        RequestCode.Init or RequestCode.AddNode or RequestCode.RemoveNode or
+        RequestCode.LogAppend or RequestCode.KvPut or RequestCode.KvDelete;
+
+    /// <summary>Whether another member may pass the request on to its leader.</summary>
+    public static bool IsForwardable(RequestCode code) => code is
+        RequestCode.RemoveNode or RequestCode.LogAppend or RequestCode.KvPut or
+        RequestCode.KvDelete;
+}

@@ -1,0 +1,162 @@
+// Members that die and come back: failover, restart of each node and of all, loss of the worker
+// alone.
+//
+// Threading: the tests share one cluster and run one after the other.
+
+using System.Diagnostics;
+using PgRaft.Cluster.Tests.Harness;
+
+namespace PgRaft.Cluster.Tests;
+
+public sealed class FailoverTests : ServerTest, IClassFixture<SharedCluster>
+{
+    private static readonly TimeSpan FailoverLimit = TimeSpan.FromSeconds(2.5);
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(1);
+
+    private readonly TestCluster _cluster;
+
+    public FailoverTests(SharedCluster shared)
+    {
+        ArgumentNullException.ThrowIfNull(shared);
+        _cluster = shared.Cluster;
+        Watch(_cluster);
+    }
+
+    [Fact]
+    public async Task Killing_the_leaders_server_loses_nothing_and_writes_go_on()
+    {
+        await MeasureFailoversAsync(3);
+    }
+
+    [Fact]
+    [Trait("Category", "long")]
+    public async Task Nineteen_of_twenty_failovers_end_within_the_limit()
+    {
+        await MeasureFailoversAsync(20);
+    }
+
+    [Fact]
+    public async Task Each_node_is_restarted_in_turn_and_catches_up()
+    {
+        foreach (var server in _cluster.Servers)
+        {
+            await server.StopAsync();
+            var other = _cluster.Running().First();
+            await TestCluster.FirstWriteAsync(other, $"without/{server.NodeId}");
+
+            await server.StartAsync();
+            await _cluster.LeaderAsync();
+            Assert.Equal("written", await server.GetAsync($"without/{server.NodeId}"));
+        }
+
+        await _cluster.AgreedStateAsync();
+    }
+
+    [Fact]
+    public async Task All_nodes_are_restarted_and_everything_is_still_there()
+    {
+        await _cluster[1].PutAsync("before/restart", "kept");
+        var before = await _cluster.AgreedStateAsync();
+
+        await Task.WhenAll(_cluster.Servers.Select(s => s.StopAsync()));
+        await Task.WhenAll(_cluster.Servers.Select(s => s.StartAsync()));
+
+        await _cluster.LeaderAsync();
+        Assert.Equal("kept", await _cluster[3].GetAsync("before/restart"));
+        var after = await _cluster.AgreedStateAsync();
+        Assert.Equal(StateOf(before), StateOf(after));
+    }
+
+    [Fact]
+    public async Task A_restarted_node_follows_within_a_second()
+    {
+        var times = new List<TimeSpan>();
+        for (var run = 0; run < 3; run++)
+        {
+            var server = await _cluster.FollowerAsync();
+            await server.StopAsync();
+            var clock = Stopwatch.StartNew();
+            await server.StartAsync();
+            await Poll.UntilAsync(
+                $"node {server.NodeId} follows",
+                server.RoleAsync,
+                role => role == "follower");
+            times.Add(clock.Elapsed);
+        }
+
+        Assert.True(times.Order().ElementAt(1) < StartLimit, string.Join(", ", times));
+    }
+
+    [Fact]
+    public async Task Terminating_the_worker_brings_a_new_one_without_a_server_restart()
+    {
+        var server = await _cluster.FollowerAsync();
+        await using var survivor = await server.OpenAsync();
+        var started = await survivor.ServerStartAsync();
+        var worker = server.WorkerPid;
+        await server.PutAsync("before/terminate", "kept");
+
+        await Command.RunAsync("kill", "-TERM", $"{worker}");
+        await AnotherWorkerAsync(server, worker);
+
+        await server.WaitForStateAsync("RUNNING");
+        await _cluster.LeaderAsync();
+        Assert.Equal("kept", await server.GetAsync("before/terminate"));
+        Assert.Equal(started, await survivor.ServerStartAsync());
+    }
+
+    [Fact]
+    public async Task Killing_the_worker_process_loses_nothing()
+    {
+        var leader = await _cluster.LeaderAsync();
+        await leader.PutAsync("before/worker", "kept");
+        var worker = leader.WorkerPid;
+
+        // PostgreSQL's own rule: a child that dies by a signal makes it restart every process.
+        ServerProcesses.Kill(worker);
+
+        await AnotherWorkerAsync(leader, worker);
+        await leader.WaitForStateAsync("RUNNING");
+        await _cluster.LeaderAsync();
+        Assert.Equal("kept", await leader.GetAsync("before/worker"));
+        await _cluster.AgreedStateAsync();
+    }
+
+    private static Task AnotherWorkerAsync(TestServer server, int old)
+    {
+        return Poll.UntilAsync(
+            "another worker", () => server.WorkerPid is var pid && pid != 0 && pid != old);
+    }
+
+    // From SIGKILL of the leader's server to an acknowledged write on a survivor.
+    private async Task MeasureFailoversAsync(int runs)
+    {
+        var times = new List<TimeSpan>();
+        for (var run = 0; run < runs; run++)
+        {
+            var leader = await _cluster.LeaderAsync();
+            await leader.PutAsync("before/failover", $"run {run}");
+            var survivor = _cluster.Servers.First(s => s != leader);
+            var clock = Stopwatch.StartNew();
+            await leader.KillAsync();
+            await TestCluster.FirstWriteAsync(survivor, $"after/{run}");
+            times.Add(clock.Elapsed);
+
+            var successor = await _cluster.LeaderAsync();
+            Assert.NotEqual(leader.NodeId, successor.NodeId);
+            Assert.Equal($"run {run}", await survivor.GetAsync("before/failover"));
+            await leader.StartAsync();
+            await _cluster.AgreedStateAsync();
+        }
+
+        Note($"failover: {string.Join(", ", times)}");
+        var allowed = (int)Math.Ceiling(runs * 0.95);
+        Assert.True(times.Order().ElementAt(allowed - 1) < FailoverLimit, string.Join(", ", times));
+    }
+
+    // Without the applied index, which every new leader's own entry advances.
+    private static string StateOf(string status)
+    {
+        return status[(status.IndexOf(' ', StringComparison.Ordinal) + 1)..];
+    }
+}

@@ -1,0 +1,106 @@
+// What the operating system knows of a server: its processes, and ending them the hard way.
+//
+// Threading: no state. Processes come and go while they are listed; one that is gone is left out.
+
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Globalization;
+
+namespace PgRaft.Cluster.Tests.Harness;
+
+internal static class ServerProcesses
+{
+    private const int ParentField = 1;
+    private const int UserTicksField = 11;
+    private const int SystemTicksField = 12;
+    private const double TicksPerSecond = 100;
+
+    /// <summary>
+    /// Whether there is such a process. One that has ended but has not been waited for counts: a
+    /// server started now would take it for a running postmaster.
+    /// </summary>
+    public static bool Exists(int pid)
+    {
+        return Statistics(pid) is not null;
+    }
+
+    public static IReadOnlyList<int> ChildrenOf(int postmaster)
+    {
+        var parent = postmaster.ToString(CultureInfo.InvariantCulture);
+        return [.. Directory.EnumerateDirectories("/proc")
+            .Select(path => int.TryParse(Path.GetFileName(path), out var pid) ? pid : 0)
+            .Where(pid => pid > 0 && Statistics(pid)?[ParentField] == parent)];
+    }
+
+    /// <summary>The pid of pgraft's background worker, or 0 when there is none.</summary>
+    public static int WorkerOf(int postmaster)
+    {
+        return ChildrenOf(postmaster).FirstOrDefault(IsWorker);
+    }
+
+    private static bool IsWorker(int pid)
+    {
+        var title = ReadOrNull($"/proc/{pid}/cmdline") ?? "";
+        return title.Contains("pgraft", StringComparison.Ordinal);
+    }
+
+    public static long ResidentBytes(int pid)
+    {
+        var line = File.ReadLines($"/proc/{pid}/status")
+            .First(l => l.StartsWith("VmRSS:", StringComparison.Ordinal));
+        var kilobytes = line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1];
+        return long.Parse(kilobytes, CultureInfo.InvariantCulture) * 1024;
+    }
+
+    /// <summary>Processor time used by a process so far, in seconds.</summary>
+    public static double ProcessorSeconds(int pid)
+    {
+        var fields = Statistics(pid)
+            ?? throw new InvalidOperationException($"Process {pid} is gone.");
+        var user = double.Parse(fields[UserTicksField], CultureInfo.InvariantCulture);
+        var system = double.Parse(fields[SystemTicksField], CultureInfo.InvariantCulture);
+        return (user + system) / TicksPerSecond;
+    }
+
+    /// <summary>Sends SIGKILL to a server's postmaster and all of its children at once.</summary>
+    public static void KillAll(int postmaster)
+    {
+        foreach (var pid in (int[])[postmaster, .. ChildrenOf(postmaster)])
+        {
+            Kill(pid);
+        }
+    }
+
+    public static void Kill(int pid)
+    {
+        try
+        {
+            using var process = Process.GetProcessById(pid);
+            process.Kill();
+        }
+        catch (Exception e)
+            when (e is ArgumentException or InvalidOperationException or Win32Exception)
+        {
+            // Already gone, which is what was wanted.
+        }
+    }
+
+    // The fields of /proc/PID/stat after the process's name, beginning with its state.
+    private static string[]? Statistics(int pid)
+    {
+        var text = ReadOrNull($"/proc/{pid}/stat");
+        return text?[(text.LastIndexOf(')') + 2)..].Split(' ');
+    }
+
+    private static string? ReadOrNull(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// Adding and removing members on real servers. Each test has its own cluster, because it changes
+// it.
+
+using PgRaft.Cluster.Tests.Harness;
+
+namespace PgRaft.Cluster.Tests;
+
+public sealed class MembershipTests : ServerTest
+{
+    [Fact]
+    public async Task A_member_is_removed_and_another_takes_its_place()
+    {
+        var cluster = await NewClusterAsync(3, Founding.InitialCluster);
+        var leader = await cluster.LeaderAsync();
+        var removed = cluster.Servers.Last(s => s != leader);
+        await leader.PutAsync("before", "the change");
+
+        Assert.True(await leader.ScalarAsync<bool>(
+            "SELECT pgraft_remove_node($1)", removed.NodeId));
+        Assert.Equal(2, await MembersAsync(leader));
+        await removed.StopAsync();
+
+        var added = await cluster.AddServerAsync(4);
+        Assert.True(await leader.ScalarAsync<bool>(
+            "SELECT pgraft_add_node(4, '127.0.0.1', $1)", added.RaftPort));
+        Assert.Equal("the change", await added.GetAsync("before"));
+        Assert.True(await added.PutAsync("through", "the new member"));
+        Assert.Equal(3, await MembersAsync(added));
+        await cluster.AgreedStateAsync();
+    }
+
+    [Fact]
+    public async Task Removing_the_leader_hands_over_first()
+    {
+        var cluster = await NewClusterAsync(3, Founding.InitialCluster);
+        var leader = await cluster.LeaderAsync();
+
+        Assert.True(await leader.ScalarAsync<bool>("SELECT pgraft_remove_node($1)", leader.NodeId));
+        await leader.StopAsync();
+
+        var successor = await cluster.LeaderAsync();
+        Assert.NotEqual(leader.NodeId, successor.NodeId);
+        await TestCluster.FirstWriteAsync(successor, "after");
+        Assert.Equal(2, await MembersAsync(successor));
+    }
+
+    [Fact]
+    public async Task A_node_that_does_not_answer_is_not_made_a_voter()
+    {
+        var cluster = await NewClusterAsync(1, Founding.AddNode);
+        var leader = cluster[1];
+
+        await leader.ErrorOfAsync(
+            "SET pgraft.request_timeout = '2s'; "
+            + $"SELECT pgraft_add_node(2, '127.0.0.1', {Ports.Next()})");
+
+        Assert.Equal(1, await MembersAsync(leader));
+        Assert.True(await leader.PutAsync("still", "writable"));
+    }
+
+    [Fact]
+    public async Task Wrong_changes_are_refused_with_their_reason()
+    {
+        var cluster = await NewClusterAsync(1, Founding.AddNode);
+        var leader = cluster[1];
+
+        var twice = await leader.ErrorOfAsync("SELECT pgraft_add_node(1, '127.0.0.1', 7001)");
+        var unknown = await leader.ErrorOfAsync("SELECT pgraft_remove_node(7)");
+        var badId = await leader.ErrorOfAsync("SELECT pgraft_add_node(0, '127.0.0.1', 7001)");
+        var badPort = await leader.ErrorOfAsync("SELECT pgraft_add_node(2, '127.0.0.1', 70000)");
+
+        Assert.Contains(twice.SqlState, (string[])["55000", "22023"]);
+        Assert.Contains(unknown.SqlState, (string[])["55000", "22023"]);
+        Assert.Equal("22023", badId.SqlState);
+        Assert.Equal("22023", badPort.SqlState);
+        Assert.Equal(1, await MembersAsync(leader));
+    }
+
+    [Fact]
+    public async Task A_member_of_another_cluster_is_not_let_in()
+    {
+        var cluster = await NewClusterAsync(1, Founding.AddNode);
+        var stranger = await cluster.AddServerAsync(
+            2, s => s.Settings["pgraft.cluster_id"] = "'another'");
+
+        await cluster[1].ErrorOfAsync(
+            "SET pgraft.request_timeout = '2s'; "
+            + $"SELECT pgraft_add_node(2, '127.0.0.1', {stranger.RaftPort})");
+
+        Assert.Equal(1, await MembersAsync(cluster[1]));
+        Assert.Equal("WAITING", await stranger.WorkerStateAsync());
+    }
+
+    private static async Task<long> MembersAsync(TestServer server)
+    {
+        return await server.ScalarAsync<long>("SELECT count(*) FROM pgraft_get_nodes()");
+    }
+}

@@ -1,0 +1,153 @@
+// One member of three left: nothing may be promised, everything must be said clearly, and a client
+// that gives up gets its connection back at once. Two members come back: all goes on.
+
+using System.Diagnostics;
+using Npgsql;
+using PgRaft.Cluster.Tests.Harness;
+
+namespace PgRaft.Cluster.Tests;
+
+public sealed class NoQuorumTests : ServerTest, IClassFixture<NoQuorumTests.Remnant>
+{
+    private const string ShortTimeout = "SET pgraft.request_timeout = '500ms'";
+
+    private static readonly TimeSpan AtOnce = TimeSpan.FromSeconds(1);
+
+    private readonly TestCluster _cluster;
+    private readonly TestServer _server;
+
+    public NoQuorumTests(Remnant remnant)
+    {
+        ArgumentNullException.ThrowIfNull(remnant);
+        _cluster = remnant.Cluster;
+        _server = remnant.Server;
+        Watch(_cluster);
+    }
+
+    [Fact]
+    public async Task Writes_report_that_there_is_no_quorum()
+    {
+        var error = await _server.ErrorOfAsync(
+            $"{ShortTimeout}; SELECT pgraft_kv_put('k', 'v')");
+
+        Assert.Equal("57P03", error.SqlState);
+        Assert.StartsWith("pgraft: ", error.MessageText, StringComparison.Ordinal);
+        Assert.Matches("No leader known for [0-9.]+ s; 1 of 3 members answer", error.Detail);
+    }
+
+    [Fact]
+    public async Task Linearizable_reads_are_refused_and_local_reads_work()
+    {
+        var error = await _server.ErrorOfAsync(
+            $"{ShortTimeout}; SELECT pgraft_kv_get('kept')");
+
+        Assert.Equal("57P03", error.SqlState);
+        Assert.Equal("written", await _server.GetAsync("kept", "local"));
+    }
+
+    [Fact]
+    public async Task A_read_barrier_is_refused()
+    {
+        var error = await _server.ErrorOfAsync(
+            $"{ShortTimeout}; SELECT pgraft_log_sync_with_leader()");
+
+        Assert.Equal("57P03", error.SqlState);
+    }
+
+    [Fact]
+    public async Task No_leader_is_claimed()
+    {
+        await Poll.UntilAsync("no leader is known", _server.LeaderAsync, leader => leader == 0);
+        Assert.False(await _server.ScalarAsync<bool>("SELECT pgraft_is_leader()"));
+        Assert.NotEqual("leader", await _server.RoleAsync());
+        Assert.Equal("RUNNING", await _server.WorkerStateAsync());
+    }
+
+    [Fact]
+    public async Task A_cancelled_write_returns_at_once_and_says_that_its_outcome_is_unknown()
+    {
+        await using var connection = await _server.OpenAsync();
+        await connection.ExecuteAsync("SET pgraft.request_timeout = '60s'");
+        var backend = await connection.ScalarAsync<int>("SELECT pg_backend_pid()");
+        var write = Assert.ThrowsAsync<PostgresException>(
+            () => connection.ExecuteAsync("SELECT pgraft_kv_put('cancelled', 'v')"));
+        await Poll.UntilAsync(
+            "the backend waits for the core",
+            () => _server.ScalarAsync<string>(
+                "SELECT coalesce(wait_event_type, '') FROM pg_stat_activity WHERE pid = $1",
+                backend),
+            type => type == "Extension");
+
+        var clock = Stopwatch.StartNew();
+        Assert.True(await _server.ScalarAsync<bool>("SELECT pg_cancel_backend($1)", backend));
+        var error = await write;
+
+        Assert.True(clock.Elapsed < AtOnce, $"{clock.Elapsed}");
+        Assert.Equal("57014", error.SqlState);
+        Assert.Contains("unknown", error.Where, StringComparison.Ordinal);
+        Assert.Equal(1, await connection.ScalarAsync<int>("SELECT 1"));
+    }
+
+    [Fact]
+    public async Task A_statement_timeout_ends_a_write_in_time()
+    {
+        var clock = Stopwatch.StartNew();
+
+        var error = await _server.ErrorOfAsync(
+            "SET pgraft.request_timeout = '60s'; SET statement_timeout = '300ms'; "
+            + "SELECT pgraft_kv_put('late', 'v')");
+
+        Assert.True(clock.Elapsed < AtOnce, $"{clock.Elapsed}");
+        Assert.Equal("57014", error.SqlState);
+        Assert.Contains("unknown", error.Where, StringComparison.Ordinal);
+    }
+
+    /// <summary>A cluster of three of which one member is left running.</summary>
+    public sealed class Remnant : IAsyncLifetime
+    {
+        private TestCluster? _cluster;
+
+        public TestCluster Cluster =>
+            _cluster ?? throw new InvalidOperationException("Not started.");
+
+        public TestServer Server { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            _cluster = await TestCluster.StartAsync(3, Founding.InitialCluster);
+            Server = await Cluster.LeaderAsync();
+            Assert.True(await Server.PutAsync("kept", "written"));
+            foreach (var server in Cluster.Servers.Where(s => s != Server))
+            {
+                await server.KillAsync();
+            }
+
+            await Poll.UntilAsync("the lease has ended", Server.LeaderAsync, leader => leader == 0);
+        }
+
+        /// <summary>With the others back the cluster goes on.</summary>
+        public async ValueTask DisposeAsync()
+        {
+            if (_cluster is null)
+            {
+                return;
+            }
+
+            try
+            {
+                foreach (var server in Cluster.Servers.Where(s => s.Postmaster == 0))
+                {
+                    await server.StartAsync();
+                }
+
+                await TestCluster.FirstWriteAsync(Server, "healed");
+                Assert.Equal("written", await Server.GetAsync("kept"));
+                await Cluster.AgreedStateAsync();
+            }
+            finally
+            {
+                await Cluster.DisposeAsync();
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+// Waits for something that another thread will make true, with a deadline instead of a sleep.
+using System.Diagnostics;
+
+namespace PgRaft.Server.Tests.Fakes;
+
+internal static class Eventually
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
+    public static async Task TrueAsync(Func<bool> condition, string what)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (!condition())
+        {
+            if (Stopwatch.GetElapsedTime(start) > Limit)
+                throw new TimeoutException($"never came true: {what}");
+            await Task.Delay(2); // between two looks
+        }
+    }
+
+    public static Task<T> InTimeAsync<T>(Task<T> task) => task.WaitAsync(Limit);
+
+    public static Task InTimeAsync(Task task) => task.WaitAsync(Limit);
+}

@@ -1,0 +1,157 @@
+// A node whose answers a test decides. By default it is a leader of one that applies what is
+// proposed at once. Threading: the test's and the server's threads; the status is swapped whole.
+using PgRaft.Consensus;
+using PgRaft.Core;
+
+namespace PgRaft.Server.Tests.Fakes;
+
+internal sealed class FakeNode : IRaftNode
+{
+    private readonly Lock _lock = new();
+    private readonly TaskCompletionSource<PgraftException> _failure = new();
+    private NodeStatus _status = new()
+    {
+        Role = NodeRole.Leader,
+        Term = 3,
+        LeaderId = 1,
+        LeaseDeadlineNs = long.MaxValue,
+        Members = 1,
+        FirstIndex = 1,
+    };
+
+    public FakeNode(StateMachine state)
+    {
+        StateMachine = state;
+        OnPropose = ApplyAsync;
+    }
+
+    public event Action? StatusChanged;
+
+    public StateMachine StateMachine { get; }
+
+    public Func<ReadOnlyMemory<byte>, long, CancellationToken, ValueTask<Proposal>> OnPropose { get; set; }
+
+    public Func<CancellationToken, ValueTask<long>> OnReadBarrier { get; set; } = _ => new(0L);
+
+    public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>> OnForward { get; set; } =
+        (_, _) => throw new PgraftException(StatusCode.NoLeader, "no leader is known");
+
+    public Func<CancellationToken, Task> OnFound { get; set; } = _ => Task.CompletedTask;
+
+    public Func<MemberAddress, CancellationToken, Task> OnAdd { get; set; } = (_, _) => Task.CompletedTask;
+
+    public Func<int, CancellationToken, Task> OnRemove { get; set; } = (_, _) => Task.CompletedTask;
+
+    public Func<CancellationToken, Task<int>> OnYield { get; set; } = _ => Task.FromResult(2);
+
+    public Func<long, CancellationToken, ValueTask> OnWait { get; set; } = (_, _) => default;
+
+    public Func<long, LogEntryView> OnReadEntry { get; set; } =
+        _ => throw new PgraftException(StatusCode.NotFound, "no such entry");
+
+    public Func<Task> OnProbe { get; set; } = () => Task.CompletedTask;
+
+    public Func<Task> OnStart { get; set; } = () => Task.CompletedTask;
+
+    public IReadOnlyList<MemberView> Members { get; set; } =
+        [new MemberView(new MemberAddress(1, "10.0.0.1", 7001), true, true)];
+
+    public IReadOnlyList<FollowerProgress> Replication { get; set; } = [];
+
+    public RuntimeOptions? Reloaded { get; private set; }
+
+    public int Proposals { get; private set; }
+
+    public bool IsStopped { get; private set; }
+
+    public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>? ForwardHandler { get; set; }
+
+    public Task<PgraftException> Failure => _failure.Task;
+
+    public NodeStatus Status
+    {
+        get => Volatile.Read(ref _status);
+        set
+        {
+            Volatile.Write(ref _status, value);
+            StatusChanged?.Invoke();
+        }
+    }
+
+    public void Fail(PgraftException failure) => _failure.TrySetResult(failure);
+
+    /// <summary>Becomes a follower of node 2, or of nobody.</summary>
+    public void Follow(int leaderId) => Status = Status with
+    {
+        Role = NodeRole.Follower,
+        LeaderId = leaderId,
+        LeaseDeadlineNs = 0,
+        LeaderDeadlineNs = leaderId == 0 ? 0 : long.MaxValue,
+    };
+
+    public void Lead() => Status = Status with
+    {
+        Role = NodeRole.Leader,
+        LeaderId = 1,
+        Term = Status.Term + 1,
+        LeaseDeadlineNs = long.MaxValue,
+    };
+
+    public ValueTask<Proposal> ApplyAsync(
+        ReadOnlyMemory<byte> command, long expectedTerm, CancellationToken token)
+    {
+        lock (_lock)
+        {
+            if (expectedTerm != 0 && expectedTerm != Status.Term)
+                throw new PgraftException(StatusCode.NotDone, "the term is another");
+            Proposals++;
+            long index = StateMachine.AppliedIndex + 1;
+            var result = StateMachine.Apply(index, Status.Term, command.Span);
+            Volatile.Write(ref _status, Status with { AppliedIndex = index, CommitIndex = index, LastIndex = index });
+            return new(new Proposal(index, Status.Term, result));
+        }
+    }
+
+    public Task StartAsync(CancellationToken token) => OnStart();
+
+    public Task FoundAsync(CancellationToken token) => OnFound(token);
+
+    public ValueTask<Proposal> ProposeAsync(
+        ReadOnlyMemory<byte> command, long expectedTerm, CancellationToken token) =>
+        OnPropose(command, expectedTerm, token);
+
+    public ValueTask<long> ReadBarrierAsync(CancellationToken token) => OnReadBarrier(token);
+
+    public ValueTask WaitCommittedAsync(long index, CancellationToken token) => OnWait(index, token);
+
+    public ValueTask WaitAppliedAsync(long index, CancellationToken token) => OnWait(index, token);
+
+    public ValueTask<ReadOnlyMemory<byte>> ForwardToLeaderAsync(
+        ReadOnlyMemory<byte> request, CancellationToken token) => OnForward(request, token);
+
+    public Task AddMemberAsync(MemberAddress member, CancellationToken token) => OnAdd(member, token);
+
+    public Task RemoveMemberAsync(int nodeId, CancellationToken token) => OnRemove(nodeId, token);
+
+    public Task<int> YieldLeadershipAsync(CancellationToken token) => OnYield(token);
+
+    public IReadOnlyList<MemberView> GetMembers() => Members;
+
+    public IReadOnlyList<FollowerProgress> GetReplication() => Replication;
+
+    public ValueTask<LogEntryView> ReadEntryAsync(long index, CancellationToken token) =>
+        new(OnReadEntry(index));
+
+    public Task ProbeStorageAsync(CancellationToken token) => OnProbe();
+
+    public void Reload(RuntimeOptions options) => Reloaded = options;
+
+    public Task StopAsync(CancellationToken token)
+    {
+        IsStopped = true;
+        _failure.TrySetCanceled(CancellationToken.None);
+        return Task.CompletedTask;
+    }
+
+    public ValueTask DisposeAsync() => default;
+}

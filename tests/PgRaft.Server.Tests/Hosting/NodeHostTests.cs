@@ -1,0 +1,176 @@
+using Microsoft.Extensions.Logging;
+
+using PgRaft.Consensus;
+using PgRaft.Core;
+using PgRaft.Core.Commands;
+using PgRaft.Server.Hosting;
+using PgRaft.Server.Protocol;
+using PgRaft.Server.Tests.Fakes;
+
+using Xunit;
+
+namespace PgRaft.Server.Tests.Hosting;
+
+public class NodeHostTests
+{
+    [Fact]
+    public async Task The_states_follow_the_node_s_life()
+    {
+        await using var host = TestHost.Create();
+        Assert.Equal(WorkerState.Starting, host.Status.Last.State);
+        await host.Host.StartAsync();
+        Assert.Equal(WorkerState.Running, host.Status.Last.State);
+        host.Node.Status = new NodeStatus();
+        Assert.Equal(WorkerState.Waiting, host.Status.Last.State);
+        host.Node.Lead();
+        await host.Host.StopAsync();
+        Assert.Equal(
+            [WorkerState.Starting, WorkerState.Running, WorkerState.Waiting, WorkerState.Running, WorkerState.Stopped],
+            host.Status.States);
+        Assert.True(host.Node.IsStopped);
+    }
+
+    [Fact]
+    public async Task Nothing_serves_before_the_node_has_started()
+    {
+        await using var host = TestHost.Create();
+        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        host.OnNodeStart = () => started.Task;
+        var starting = host.Host.StartAsync();
+        await Eventually.TrueAsync(() => host.Node is not null, "the node exists");
+        host.Node.Lead();
+        Assert.Equal(WorkerState.Starting, host.Status.Last.State);
+        Assert.False(File.Exists(host.SocketPath));
+        started.SetResult();
+        await Eventually.InTimeAsync(starting);
+        Assert.Equal(WorkerState.Running, host.Status.Last.State);
+    }
+
+    [Fact]
+    public async Task A_node_that_cannot_start_ends_in_error_with_the_reason()
+    {
+        await using var host = TestHost.Create();
+        host.OnNodeStart = () => throw new PgraftException(
+            StatusCode.WrongState, "the directory is another node's", "It is node 2's.", "Use another.");
+        await host.Host.StartAsync();
+        Assert.Equal(WorkerState.Error, host.Status.Last.State);
+        Assert.Equal(StatusCode.WrongState, host.Status.Last.ErrorStatus);
+        Assert.Equal(
+            "the directory is another node's: It is node 2's. Use another.",
+            host.Status.Last.ErrorText);
+        Assert.True(host.Node.IsStopped);
+        Assert.Contains(host.Log.Records, r => r.EventId == 2002 && r.Level == LogLevel.Error);
+    }
+
+    [Fact]
+    public async Task A_node_that_fails_later_ends_in_error_and_leads_no_more()
+    {
+        await using var host = await TestHost.StartAsync();
+        Assert.Equal(long.MaxValue, host.Status.Last.Node.LeaseDeadlineNs);
+        host.Node.Fail(new PgraftException(StatusCode.IoError, "fsync failed"));
+        await Eventually.TrueAsync(
+            () => host.Node.IsStopped && !File.Exists(host.SocketPath), "the parts are stopped");
+        var status = host.Status.Last;
+        Assert.Equal(
+            (WorkerState.Error, StatusCode.IoError, "fsync failed"),
+            (status.State, status.ErrorStatus, status.ErrorText));
+        Assert.Equal((0L, 0), (status.Node.LeaseDeadlineNs, status.Node.LeaderId));
+        await host.Host.StopAsync();
+        Assert.Equal(WorkerState.Error, host.Status.Last.State);
+    }
+
+    [Fact]
+    public async Task The_first_error_is_the_one_that_is_kept()
+    {
+        await using var host = await TestHost.StartAsync();
+        host.Host.FailFromOutside(new InvalidOperationException("first"));
+        host.Host.FailFromOutside(new InvalidOperationException("second"));
+        await Eventually.TrueAsync(() => host.Node.IsStopped, "the node is stopped");
+        Assert.Equal(
+            "the node has failed: InvalidOperationException: first", host.Status.Last.ErrorText);
+    }
+
+    [Fact]
+    public async Task A_stop_interrupts_a_start()
+    {
+        await using var host = TestHost.Create();
+        var entered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var released = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        host.OnNodeStart = async () =>
+        {
+            entered.SetResult();
+            await released.Task;
+            throw new OperationCanceledException();
+        };
+        var starting = host.Host.StartAsync();
+        await Eventually.InTimeAsync(entered.Task);
+        var stopping = host.Host.StopAsync();
+        released.SetResult();
+        await Eventually.InTimeAsync(Task.WhenAll(starting, stopping));
+        Assert.Equal(WorkerState.Stopped, host.Status.Last.State);
+    }
+
+    [Fact]
+    public async Task A_log_record_carries_the_exception_it_reports()
+    {
+        await using var host = await TestHost.StartAsync();
+        var logger = host.NodeLoggers.CreateLogger("category");
+        var message = LoggerMessage.Define(LogLevel.Warning, new EventId(7), "something");
+        message(logger, new PgraftException(StatusCode.IoError, "m", "d"));
+        Assert.Contains(
+            new LoggedRecord(LogLevel.Warning, 7, "category", "something: m: d"),
+            host.Log.Records);
+    }
+
+    [Fact]
+    public async Task History_is_compacted_beyond_the_threshold_and_a_tenth()
+    {
+        await using var host = await TestHost.StartAsync(
+            o => TestHost.Options(o.Node.DataDirectory, compactionThreshold: 100));
+        using var client = host.Connect();
+        for (int i = 0; i < 109; i++)
+            await client.CallAsync(RequestCode.KvPut, "k", "v", 0L);
+        host.Node.Status = host.Node.Status with { HeartbeatsSent = 1 };
+        Assert.Equal(109, host.Node.Proposals);
+        await client.CallAsync(RequestCode.KvPut, "k", "v", 0L);
+        host.Node.Status = host.Node.Status with { HeartbeatsSent = 2 };
+        await Eventually.TrueAsync(
+            () => host.Host.StateMachine.Kv.CompactedRevision == 10, "history is compacted");
+        Assert.Equal(111, host.Node.Proposals);
+    }
+
+    [Fact]
+    public async Task Only_the_leader_compacts_and_a_reload_changes_when()
+    {
+        await using var host = await TestHost.StartAsync();
+        for (int i = 0; i < 50; i++)
+            await host.Node.ApplyAsync(CommandEncoder.KvPut("k"u8, "v"u8), 0, TestContext.Current.CancellationToken);
+        host.Node.Follow(2);
+        host.Host.Reload(TestHost.Options(host.Directory, compactionThreshold: 10));
+        Assert.Equal(50, host.Node.Proposals);
+        host.Node.Lead();
+        await Eventually.TrueAsync(
+            () => host.Host.StateMachine.Kv.CompactedRevision == 40, "history is compacted");
+    }
+
+    [Fact]
+    public async Task A_compaction_that_failed_is_tried_again_at_the_next_change()
+    {
+        await using var host = await TestHost.StartAsync();
+        for (int i = 0; i < 50; i++)
+            await host.Node.ApplyAsync(CommandEncoder.KvPut("k"u8, "v"u8), 0, TestContext.Current.CancellationToken);
+        int attempts = 0;
+        host.Node.OnPropose = (command, term, token) => Interlocked.Increment(ref attempts) == 1
+            ? throw new PgraftException(StatusCode.NotDone, "not now")
+            : host.Node.ApplyAsync(command, term, token);
+        host.Host.Reload(TestHost.Options(host.Directory, compactionThreshold: 10));
+        await Eventually.TrueAsync(
+            () =>
+            {
+                host.Node.Status = host.Node.Status with { HeartbeatsSent = 3 };
+                return host.Host.StateMachine.Kv.CompactedRevision == 40;
+            },
+            "history is compacted");
+        Assert.True(attempts >= 2);
+    }
+}

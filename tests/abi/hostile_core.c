@@ -1,0 +1,236 @@
+/*
+ * hostile_core.c
+ *	  A core library whose answers are wrong, in the way that the request's first
+ *	  argument names.
+ *
+ * The shim trusts the core, but a defect in it must end in an error of one
+ * statement, never in a damaged backend or in an answer taken for another
+ * request's.  tests/regress runs its test "hostile" on this library.  Whatever
+ * names no fault is answered with the integer 1.
+ *
+ * Threading: one thread accepts, and one serves each connection; the status is
+ * written before the first connection and when the fault "fail" asks for it.
+ *
+ * On failure: a call that fails ends its thread; the test then times out.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "pgraft_abi.h"
+
+#define HEADER_BYTES 20
+#define MAX_BODY_BYTES 65536
+
+/* Of a request's body: where its id and its first value stand. */
+#define ID_OFFSET 4
+#define VALUES_OFFSET 16
+#define TEXT_OFFSET (VALUES_OFFSET + 5)
+
+typedef struct Answer
+{
+	int32_t		status;
+	uint32_t	request_id;
+	uint32_t	columns;
+	uint32_t	rows;
+	uint32_t	value_bytes;
+	char		values[64];
+} Answer;
+
+int32_t		pgraft_core_handshake(PgraftHandshake *out);
+int32_t		pgraft_core_start(const PgraftConfig *config, PgraftStatus *status);
+int32_t		pgraft_core_reload(const PgraftConfig *config);
+int32_t		pgraft_core_request_stop(void);
+int32_t		pgraft_core_next_log(PgraftLogRecord *out);
+
+static PgraftStatus *shared_status;
+static uint64_t epoch;
+static int	wake_fd;
+static struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+static void
+publish(PgraftWorkerState state, const char *error)
+{
+	uint64_t	one = 1;
+
+	__atomic_add_fetch(&shared_status->sequence, 1, __ATOMIC_SEQ_CST);
+	shared_status->epoch = epoch;
+	shared_status->state = state;
+	shared_status->error_status = PGRAFT_IO_ERROR;
+	snprintf(shared_status->error, sizeof(shared_status->error), "%s", error);
+	__atomic_add_fetch(&shared_status->sequence, 1, __ATOMIC_SEQ_CST);
+	if (write(wake_fd, &one, sizeof(one)) != (ssize_t) sizeof(one))
+		pthread_exit(NULL);
+}
+
+static int
+read_all(int fd, char *to, size_t bytes)
+{
+	while (bytes > 0)
+	{
+		ssize_t		got = read(fd, to, bytes);
+
+		if (got <= 0)
+			return 0;
+		to += got;
+		bytes -= got;
+	}
+	return 1;
+}
+
+static void
+put_int64(Answer *answer, int64_t value)
+{
+	answer->values[0] = PGRAFT_VALUE_INT64;
+	memcpy(answer->values + 1, &value, sizeof(value));
+	answer->value_bytes = 1 + sizeof(value);
+}
+
+/* Spoils a good answer; returns 0 when there is to be none. */
+static int
+spoil(const char *fault, Answer *answer, uint32_t *body_bytes)
+{
+	if (strcmp(fault, "silence") == 0)
+		return 0;
+	if (strcmp(fault, "other request") == 0)
+		answer->request_id += 1000;
+	else if (strcmp(fault, "long frame") == 0)
+		*body_bytes = PGRAFT_MAX_FRAME_BYTES + 1;
+	else if (strcmp(fault, "short frame") == 0)
+		*body_bytes = 1;
+	else if (strcmp(fault, "columns") == 0)
+		answer->columns = 2, answer->rows = 0;
+	else if (strcmp(fault, "many rows") == 0)
+		answer->rows = 1000000;
+	else if (strcmp(fault, "no row") == 0)
+		answer->rows = 0;
+	else if (strcmp(fault, "wrong type") == 0)
+		answer->values[0] = PGRAFT_VALUE_BOOL;
+	else if (strcmp(fault, "unknown type") == 0)
+		answer->values[0] = 77;
+	else if (strcmp(fault, "cut value") == 0)
+		answer->value_bytes = 3, *body_bytes -= 6;
+	else if (strcmp(fault, "cut text") == 0)
+		memcpy(answer->values, "\x04\xff\xff\xff\x7f", 5);
+	else if (strcmp(fault, "bad text") == 0)
+		memcpy(answer->values, "\x04\x04\x00\x00\x00\xff\xff\xff\xff", 9);
+	else if (strcmp(fault, "bare error") == 0)
+		answer->status = PGRAFT_NOT_DONE;
+	else if (strcmp(fault, "unknown status") == 0)
+		answer->status = 4711;
+	return 1;
+}
+
+/* Answers one request; returns 0 to close the connection. */
+static int
+answer_request(int fd, const char *body)
+{
+	Answer		answer = {.columns = 1, .rows = 1};
+	char		fault[64] = "";
+	uint32_t	fault_bytes = 0;
+	uint32_t	body_bytes;
+
+	if (body[VALUES_OFFSET] == PGRAFT_VALUE_TEXT)
+		memcpy(&fault_bytes, body + VALUES_OFFSET + 1, sizeof(fault_bytes));
+	if (fault_bytes < sizeof(fault))
+		memcpy(fault, body + TEXT_OFFSET, fault_bytes);
+	memcpy(&answer.request_id, body + ID_OFFSET, sizeof(answer.request_id));
+	put_int64(&answer, 1);
+	body_bytes = HEADER_BYTES - 4 + answer.value_bytes;
+	if (strcmp(fault, "close") == 0)
+		return 0;
+	if (!spoil(fault, &answer, &body_bytes))
+		return 1;
+	if (write(fd, &body_bytes, 4) != 4 || write(fd, &answer, 16) != 16 ||
+		write(fd, answer.values, answer.value_bytes) != (ssize_t) answer.value_bytes)
+		return 0;
+	if (strcmp(fault, "fail") == 0)
+		publish(PGRAFT_WORKER_ERROR, "the log cannot be written");
+	return 1;
+}
+
+static void *
+serve(void *arg)
+{
+	int			fd = (int) (intptr_t) arg;
+	char	   *body = calloc(1, MAX_BODY_BYTES);
+	uint32_t	bytes;
+
+	while (body != NULL && read_all(fd, (char *) &bytes, 4) && bytes <= MAX_BODY_BYTES &&
+		   read_all(fd, body, bytes) && answer_request(fd, body))
+		memset(body, 0, MAX_BODY_BYTES);
+	free(body);
+	close(fd);
+	return NULL;
+}
+
+static void *
+accept_all(void *arg)
+{
+	int			listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	int			fd;
+
+	(void) arg;
+	unlink(address.sun_path);
+	if (bind(listener, (struct sockaddr *) &address, sizeof(address)) != 0 ||
+		listen(listener, 16) != 0)
+		return NULL;
+	publish(PGRAFT_WORKER_RUNNING, "");
+	while ((fd = accept(listener, NULL, NULL)) >= 0)
+	{
+		pthread_t	thread;
+
+		if (pthread_create(&thread, NULL, serve, (void *) (intptr_t) fd) != 0)
+			return NULL;
+	}
+	return NULL;
+}
+
+int32_t
+pgraft_core_handshake(PgraftHandshake *out)
+{
+	out->abi_version = PGRAFT_ABI_VERSION;
+	out->config_bytes = sizeof(PgraftConfig);
+	out->status_bytes = sizeof(PgraftStatus);
+	out->log_record_bytes = sizeof(PgraftLogRecord);
+	return PGRAFT_OK;
+}
+
+int32_t
+pgraft_core_start(const PgraftConfig *config, PgraftStatus *status)
+{
+	pthread_t	thread;
+
+	shared_status = status;
+	epoch = config->epoch;
+	wake_fd = config->wake_fd;
+	mkdir(config->data_dir, 0700);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", config->data_dir,
+			 PGRAFT_SOCKET_NAME);
+	return pthread_create(&thread, NULL, accept_all, NULL) == 0 ? PGRAFT_OK : PGRAFT_INTERNAL;
+}
+
+int32_t
+pgraft_core_reload(const PgraftConfig *config)
+{
+	return config->abi_version == PGRAFT_ABI_VERSION ? PGRAFT_OK : PGRAFT_ABI_MISMATCH;
+}
+
+int32_t
+pgraft_core_request_stop(void)
+{
+	publish(PGRAFT_WORKER_STOPPED, "");
+	return PGRAFT_OK;
+}
+
+int32_t
+pgraft_core_next_log(PgraftLogRecord *out)
+{
+	memset(out, 0, sizeof(*out));
+	return PGRAFT_EMPTY;
+}

@@ -1,0 +1,59 @@
+/*
+ * wrong_core.c
+ *	  A core library that was built from another header: it has all entry points,
+ *	  but its structures have other sizes.
+ *
+ * Tests install it as pgraft_core.so.  The shim must refuse it at the handshake;
+ * were it to call start, the result would show, as that succeeds and nothing
+ * ever listens.
+ *
+ * Threading: the worker's main thread.
+ *
+ * On failure: nothing can fail.
+ */
+#include <string.h>
+
+#include "pgraft_abi.h"
+
+int32_t		pgraft_core_handshake(PgraftHandshake *out);
+int32_t		pgraft_core_start(const PgraftConfig *config, PgraftStatus *status);
+int32_t		pgraft_core_reload(const PgraftConfig *config);
+int32_t		pgraft_core_request_stop(void);
+int32_t		pgraft_core_next_log(PgraftLogRecord *out);
+
+int32_t
+pgraft_core_handshake(PgraftHandshake *out)
+{
+	out->abi_version = PGRAFT_ABI_VERSION;
+	out->config_bytes = sizeof(PgraftConfig);
+	out->status_bytes = sizeof(PgraftStatus) + 8;
+	out->log_record_bytes = sizeof(PgraftLogRecord);
+	return PGRAFT_OK;
+}
+
+int32_t
+pgraft_core_start(const PgraftConfig *config, PgraftStatus *status)
+{
+	status->epoch = config->epoch;
+	status->state = PGRAFT_WORKER_RUNNING;
+	return PGRAFT_OK;
+}
+
+int32_t
+pgraft_core_reload(const PgraftConfig *config)
+{
+	return config->abi_version == PGRAFT_ABI_VERSION ? PGRAFT_OK : PGRAFT_ABI_MISMATCH;
+}
+
+int32_t
+pgraft_core_request_stop(void)
+{
+	return PGRAFT_OK;
+}
+
+int32_t
+pgraft_core_next_log(PgraftLogRecord *out)
+{
+	memset(out, 0, sizeof(*out));
+	return PGRAFT_EMPTY;
+}
