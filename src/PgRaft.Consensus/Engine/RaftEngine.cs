@@ -74,6 +74,19 @@ internal sealed class RaftEngine : RaftCluster<Member>
     /// <summary>Steps down if this node leads.</summary>
     public ValueTask<bool> StepDownAsync(CancellationToken token) => ResignAsync(token);
 
+    /// <summary>Stops for good.</summary>
+    public async Task EndAsync()
+    {
+        await StopAsync(CancellationToken.None).ConfigureAwait(false);
+
+        // Stopping and disposing fault whatever somebody could still wait for. Nobody does, and the
+        // runtime would report each as unobserved.
+        Observe(Readiness);
+        Observe(WaitForLeaderAsync(Timeout.InfiniteTimeSpan));
+        Observe(WaitForLeadershipAsync(CancellationToken.None));
+        await DisposeAsync().ConfigureAwait(false);
+    }
+
     /// <summary>Handles a pre-vote request.</summary>
     public ValueTask<Result<PreVoteResult>> OnPreVoteAsync(
         int sender, long term, long lastIndex, long lastTerm, CancellationToken token) =>
@@ -108,6 +121,11 @@ internal sealed class RaftEngine : RaftCluster<Member>
     public Task<bool> RemoveAsync(
         int nodeId, IClusterConfigurationStorage<MemberAddress> storage, CancellationToken token) =>
         RemoveMemberAsync(MemberId.FromNodeId(nodeId), storage, static m => m.Address, token);
+
+    private static void Observe(Task task) => task.ContinueWith(
+        static t => _ = t.Exception, CancellationToken.None,
+        TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
+        TaskScheduler.Default);
 }
 
 /// <summary>The engine's settings.</summary>

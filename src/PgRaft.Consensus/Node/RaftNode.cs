@@ -209,10 +209,9 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     {
         if (_engine is { } engine)
         {
-            await engine.StopAsync().ConfigureAwait(false);
             await _engineStopped.CancelAsync().ConfigureAwait(false);
+            await engine.EndAsync().ConfigureAwait(false);
             await _leadershipWatch.ConfigureAwait(false);
-            await engine.DisposeAsync().ConfigureAwait(false);
         }
     }
 

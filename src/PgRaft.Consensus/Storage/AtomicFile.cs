@@ -1,5 +1,5 @@
 // Small files that are replaced as a whole: temporary file, sync, rename, directory sync. A reader
-// after a crash sees the old content or the new, never a mixture, so a bad checksum is always damage.
+// after a crash sees the old content or the new, never a mixture: a bad checksum is always damage.
 // Threading: callers serialise writes to one name. Failure: PgraftException; after a failed sync
 // or directory sync it is unknown which content a restart will find, so callers take it for final.
 using PgRaft.Core;

@@ -65,7 +65,8 @@ public sealed class DataDirectory : IDisposable
         RequireParent(path);
         io.CreateDirectory(path);
         MakePrivate(path);
-        var directory = new DataDirectory(path, io, TakeLock(System.IO.Path.Combine(path, LockName)));
+        SafeFileHandle held = TakeLock(System.IO.Path.Combine(path, LockName));
+        var directory = new DataDirectory(path, io, held);
         try
         {
             directory.Stamp = directory.CheckStamp(clusterId, nodeId);
@@ -78,7 +79,7 @@ public sealed class DataDirectory : IDisposable
         }
     }
 
-    /// <summary>Writes, syncs and deletes a small file: proof that the directory takes data.</summary>
+    /// <summary>Writes, syncs and deletes a small file: the directory takes data.</summary>
     /// <exception cref="PgraftException"><see cref="StatusCode.IoError"/> or
     /// <see cref="StatusCode.DiskFull"/>.</exception>
     public void Probe()
@@ -160,7 +161,8 @@ public sealed class DataDirectory : IDisposable
 
     private static PgraftException InUse(string lockPath) => new(
         StatusCode.WrongState,
-        $"data directory \"{System.IO.Path.GetDirectoryName(lockPath)}\" is in use by another server",
+        $"data directory \"{System.IO.Path.GetDirectoryName(lockPath)}\" "
+        + "is in use by another server",
         $"Another process holds the lock on \"{lockPath}\".",
         "Every member needs a pgraft.data_dir of its own.");
 
@@ -205,7 +207,8 @@ public sealed class DataDirectory : IDisposable
 
     private PgraftException NotOurs(DirectoryStamp stamp, string clusterId, int nodeId) => new(
         StatusCode.WrongState,
-        $"data directory \"{Path}\" belongs to node {stamp.NodeId} of cluster \"{stamp.ClusterId}\"",
+        $"data directory \"{Path}\" belongs to node {stamp.NodeId} "
+        + $"of cluster \"{stamp.ClusterId}\"",
         $"This server is configured as node {nodeId} of cluster \"{clusterId}\".",
         "Correct pgraft.node_id or pgraft.cluster_id. If the directory was copied from another "
         + "server, remove it: a member must not start with another's vote.");

@@ -18,7 +18,8 @@ internal sealed record DirectoryStamp(string ClusterId, int NodeId, Guid Incarna
     {
         string body = string.Create(
             CultureInfo.InvariantCulture,
-            $"{FirstLine}\nformat {Format}\ncluster_id {ClusterId}\nnode_id {NodeId}\nincarnation {Incarnation:N}\n");
+            $"{FirstLine}\nformat {Format}\ncluster_id {ClusterId}\nnode_id {NodeId}\n");
+        body += $"incarnation {Incarnation:N}\n";
         return Encoding.UTF8.GetBytes(body + ChecksumLine(body));
     }
 

@@ -64,7 +64,7 @@ internal static class Libc
         return StorageErrors.FromErrno(errno, action, path, reason);
     }
 
-#pragma warning disable IDE1006, SYSLIB1054, CA5392 // the C names; generated marshalling is unsafe code
+#pragma warning disable IDE1006, SYSLIB1054, CA5392 // C names; generated code is unsafe
     [DllImport("libc", SetLastError = true)]
     private static extern int fdatasync(SafeHandle descriptor);
 

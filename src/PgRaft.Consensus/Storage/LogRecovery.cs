@@ -88,8 +88,8 @@ internal sealed class LogRecovery(LogOptions options)
         return ids;
     }
 
-    // The newest unbroken chain. Files before the head of a chain are left over from a reset that was
-    // interrupted; a chain that breaks anywhere else has lost a file.
+    // The newest unbroken chain. Files before the head of a chain are left over from an interrupted
+    // reset; a chain that breaks anywhere else has lost a file.
     private List<SegmentReader> CutChain(List<SegmentReader> files)
     {
         int start = Math.Max(files.Count - 1, 0);
@@ -120,7 +120,7 @@ internal sealed class LogRecovery(LogOptions options)
             throw StorageErrors.Damaged(
                 SegmentFiles.PathOf(options.Directory, head.PrevId),
                 0,
-                $"the file is missing: segment {olderId} is there, and segment {head.Id} follows it");
+                $"it is missing: segment {olderId} is there, and segment {head.Id} follows it");
         }
     }
 
@@ -176,7 +176,7 @@ internal sealed class LogRecovery(LogOptions options)
         }
     }
 
-    // What was read may be in the kernel's memory only: not yet written when the process was killed,
+    // What was read may be in the kernel's memory only: not yet written when the process was killed
     // or dropped from the list of things to write when its sync failed. Writing it again makes the
     // sync that follows mean something.
     private static void WriteBack(IStorageFile file, long end)

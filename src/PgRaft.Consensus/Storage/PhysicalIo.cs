@@ -18,7 +18,8 @@ internal sealed class PhysicalIo : IStorageIo
 
     public IStorageFile OpenRead(string path) => OpenFile(path, FileMode.Open, FileAccess.Read);
 
-    public IStorageFile Create(string path) => OpenFile(path, FileMode.Create, FileAccess.ReadWrite);
+    public IStorageFile Create(string path) =>
+        OpenFile(path, FileMode.Create, FileAccess.ReadWrite);
 
     public void Rename(string source, string target) =>
         Do("rename", source, () => System.IO.File.Move(source, target, overwrite: true));

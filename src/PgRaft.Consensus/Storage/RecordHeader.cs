@@ -14,7 +14,13 @@ namespace PgRaft.Consensus.Storage;
 /// before it was on disk before this record was written.</param>
 /// <param name="Kind">Kind of entry.</param>
 internal readonly record struct RecordHeader(
-    int Length, uint Checksum, long Index, long Term, long PrevTerm, uint BatchStart, EntryKind Kind)
+    int Length,
+    uint Checksum,
+    long Index,
+    long Term,
+    long PrevTerm,
+    uint BatchStart,
+    EntryKind Kind)
 {
     internal const int Bytes = 40;
     internal const int Alignment = 8;

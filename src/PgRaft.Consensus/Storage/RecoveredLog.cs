@@ -58,12 +58,13 @@ internal sealed class RecoveredLog
         Chain.TruncateFrom(record.Index);
         Terms.TruncateFrom(record.Index);
         LastIndex = record.Index - 1;
-        if (Terms.TermAt(LastIndex) != record.PrevTerm)
+        long prevTerm = Terms.TermAt(LastIndex);
+        if (prevTerm != record.PrevTerm)
         {
             throw StorageErrors.Damaged(
                 segment.File.Path,
                 offset,
-                $"index {record.Index} follows term {record.PrevTerm}, not {Terms.TermAt(LastIndex)}");
+                $"index {record.Index} follows term {record.PrevTerm}, not {prevTerm}");
         }
     }
 

@@ -3,9 +3,9 @@
 // the next one is made ready in the background when the current one is half full. Deleting waits in
 // the background too: neither holds up an append.
 //
-// Threading: Activate, RequestSpare and Discard by the writer or under the log's lock; the work queue
+// Threading: Activate, RequestSpare and Discard by the writer or under the log's lock; the queue
 // has its own lock. One thread ("pgraft log files") does the background work, woken by the queue.
-// Failure: a spare that cannot be made is no error yet: Activate makes the file itself, and reports.
+// Failure: a spare that cannot be made is no error yet: Activate makes the file, and reports.
 // When a file cannot be deleted, no later one is: recovery must not find a gap.
 using System.Globalization;
 using System.Security.Cryptography;

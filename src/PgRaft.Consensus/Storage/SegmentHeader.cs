@@ -51,13 +51,13 @@ internal sealed record SegmentHeader(
         SegmentHeader header = Decode(from, file.Path);
         if (header.Id != expectedId)
         {
-            throw StorageErrors.Damaged(file.Path, 12, $"its header is that of segment {header.Id}");
+            throw StorageErrors.Damaged(file.Path, 12, $"its header is segment {header.Id}'s");
         }
 
         if (file.Length < header.FileBytes)
         {
             throw StorageErrors.Damaged(
-                file.Path, file.Length, $"it was cut short: it was made with {header.FileBytes} bytes");
+                file.Path, file.Length, $"it was cut short: it had {header.FileBytes} bytes");
         }
 
         return header;

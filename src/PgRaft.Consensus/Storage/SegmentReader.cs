@@ -59,7 +59,8 @@ internal sealed class SegmentReader(IStorageFile file, SegmentHeader header, byt
     // bad one had been synced, and a crash cannot have torn it.
     internal bool HasLaterBatch(long badOffset, long endOfData)
     {
-        for (long at = badOffset + RecordHeader.Alignment; at < endOfData; at += RecordHeader.Alignment)
+        const int Step = RecordHeader.Alignment;
+        for (long at = badOffset + Step; at < endOfData; at += Step)
         {
             if (TryRead(at, out RecordHeader record) && record.BatchStart > badOffset)
             {

@@ -33,7 +33,7 @@ public sealed partial class SegmentedLog
 
     /// <summary>
     /// Makes the log agree with a leader's entries: those present with the same term are skipped,
-    /// at the first that differs the rest of the log is cut off, and the new ones are added. Entries
+    /// at the first that differs the rest of the log is cut off, the new ones are added. Entries
     /// below <see cref="FirstIndex"/> are covered by a snapshot and skipped. Returns at once. On
     /// disk the cut and the first new entry are one record, so no crash mixes old and new.
     /// </summary>

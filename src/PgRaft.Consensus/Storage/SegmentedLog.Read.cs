@@ -1,6 +1,6 @@
 // Reading entries back: from memory while they are recent, else from their segment.
 // Threading: the place of an entry is looked up under _gate, the disk is read outside it; a segment
-// deleted meanwhile reads as compacted. Failure: a record that does not match its checksum is damage.
+// deleted meanwhile reads as compacted. Failure: a record that fails its checksum is damage.
 using PgRaft.Core;
 
 namespace PgRaft.Consensus.Storage;

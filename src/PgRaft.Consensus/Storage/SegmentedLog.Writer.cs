@@ -173,7 +173,12 @@ public sealed partial class SegmentedLog
         foreach (LogRecord record in _batch)
         {
             used += RecordHeader.Encode(
-                buffer.AsSpan(used), segment.Header.Salt, segment.End + used, segment.End, prevTerm, record);
+                buffer.AsSpan(used),
+                segment.Header.Salt,
+                segment.End + used,
+                segment.End,
+                prevTerm,
+                record);
             prevTerm = record.Term;
         }
     }
@@ -237,7 +242,8 @@ public sealed partial class SegmentedLog
             recordBytes = SizeOf(firstIndex);
         }
 
-        Segment segment = _files.Activate(NextSegmentId(), previous, firstIndex, prevTerm, recordBytes);
+        Segment segment = _files.Activate(
+            NextSegmentId(), previous, firstIndex, prevTerm, recordBytes);
         lock (_gate)
         {
             if (_resetPending)
@@ -262,7 +268,8 @@ public sealed partial class SegmentedLog
             prevTerm = _terms.TermAt(firstIndex - 1);
         }
 
-        Segment segment = _files.Activate(NextSegmentId(), null, firstIndex, prevTerm, recordBytes: 0);
+        Segment segment = _files.Activate(
+            NextSegmentId(), previous: null, firstIndex, prevTerm, recordBytes: 0);
         lock (_gate)
         {
             List<Segment> old = [.. _obsolete];
@@ -283,7 +290,7 @@ public sealed partial class SegmentedLog
     {
         if (_nextSegmentId > uint.MaxValue)
         {
-            throw new PgraftException(StatusCode.Internal, "the log has used up its segment numbers");
+            throw new PgraftException(StatusCode.Internal, "the log has no segment numbers left");
         }
 
         return (uint)_nextSegmentId++;

@@ -14,14 +14,14 @@ using PgRaft.Core;
 
 namespace PgRaft.Consensus.Storage;
 
-/// <summary>A contiguous run of entries FirstIndex..LastIndex, durable up to DurableIndex.</summary>
+/// <summary>Contiguous entries FirstIndex..LastIndex, durable up to DurableIndex.</summary>
 /// <remarks>
 /// <para><i>Invariant</i>: <c>FirstIndex - 1 &lt;= DurableIndex &lt;= LastIndex</c>; terms never
 /// decrease with the index.</para>
 /// <para><i>Threading</i>: all members may be called from any thread. The three indexes are read
 /// without a lock, each by itself.</para>
-/// <para><i>Source</i>: Ongaro 2014 §3.5 (log replication), §5.1 (compaction), §10.2.1 (writing to
-/// the leader's disk in parallel).</para>
+/// <para><i>Source</i>: Ongaro 2014 §3.5 (log replication), §5.1 (compaction), §10.2.1 (writing
+/// to the leader's disk in parallel).</para>
 /// </remarks>
 public sealed partial class SegmentedLog : IDisposable
 {
@@ -70,7 +70,7 @@ public sealed partial class SegmentedLog : IDisposable
     /// <summary>Index of the first entry; <see cref="LastIndex"/> + 1 when there is none.</summary>
     public long FirstIndex => Volatile.Read(ref _firstIndex);
 
-    /// <summary>Index of the last entry, durable or not; the base index when there is none.</summary>
+    /// <summary>Index of the last entry, durable or not; the base index if there is none.</summary>
     public long LastIndex => Volatile.Read(ref _lastIndex);
 
     /// <summary>Index up to which everything is on disk.</summary>

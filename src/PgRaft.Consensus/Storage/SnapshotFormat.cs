@@ -1,5 +1,5 @@
-// Header and footer of a snapshot file (docs/storage.md). The header can be read and checked without
-// the rest; the footer says that the file is complete, and closes it with a checksum over everything.
+// Header and footer of a snapshot file (docs/storage.md). The header can be read and checked by
+// itself; the footer says that the file is complete, and ends it with a checksum over everything.
 // Threading: stateless. Failure: damage is reported with file and offset.
 using System.Buffers.Binary;
 using System.Globalization;
@@ -33,7 +33,8 @@ internal static class SnapshotFormat
         && name.EndsWith(Suffix, StringComparison.Ordinal);
 
     internal static string TemporaryNameOf(long number) => string.Create(
-        CultureInfo.InvariantCulture, $"{TemporaryPrefix}{number}{Suffix}{AtomicFile.TemporarySuffix}");
+        CultureInfo.InvariantCulture,
+        $"{TemporaryPrefix}{number}{Suffix}{AtomicFile.TemporarySuffix}");
 
     internal static bool IsTemporaryName(string name) =>
         name.StartsWith(TemporaryPrefix, StringComparison.Ordinal)
@@ -116,7 +117,7 @@ internal static class SnapshotFormat
             && HeaderBytes(configurationBytes) + FooterBytes <= length;
         if (!plausible)
         {
-            throw StorageErrors.Damaged(file.Path, 0, "its header is not a snapshot's of version 1");
+            throw StorageErrors.Damaged(file.Path, 0, "its header is not of snapshot version 1");
         }
 
         byte[] header = new byte[HeaderBytes(configurationBytes)];
@@ -125,7 +126,7 @@ internal static class SnapshotFormat
         uint stored = BinaryPrimitives.ReadUInt32LittleEndian(header.AsSpan(checkedBytes));
         return stored == Crc32C.Of(header.AsSpan(0, checkedBytes))
             ? header
-            : throw StorageErrors.Damaged(file.Path, checkedBytes, "its header's checksum is wrong");
+            : throw StorageErrors.Damaged(file.Path, checkedBytes, "its header checksum is wrong");
     }
 
     private static void ReadFooter(IStorageFile file, long length)

@@ -1,6 +1,6 @@
 // Takes in a snapshot file from the leader, byte for byte, and lets it become this node's only when
 // it is complete and its checksum right (design hazard 9: a partial file taken for a whole one).
-// Threading: one thread. Failure: anything but a CommitReceived that returned leaves nothing behind.
+// Threading: one thread. Failure: anything but a CommitReceived that returned leaves nothing.
 using PgRaft.Core;
 
 namespace PgRaft.Consensus.Storage;

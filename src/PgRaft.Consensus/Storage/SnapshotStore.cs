@@ -1,6 +1,6 @@
 // The snapshot files of a node: which is current, writing the next, taking one in from the leader.
 //
-// Threading: any thread; the lock guards which snapshot is current, and is held while a finished file
+// Threading: any thread; the lock guards which snapshot is current, and is held while a whole file
 // is renamed and synced, never while content is written. Writers and receivers are single-threaded.
 // Failure: a file is found under a snapshot's name only complete and synced. One that is damaged
 // later is passed over for an older one at start, and refused where there is none.
@@ -134,7 +134,7 @@ public sealed class SnapshotStore
             {
                 throw new PgraftException(
                     StatusCode.WrongState,
-                    $"a snapshot of index {current.Index} is there already, index {info.Index} is not newer");
+                    $"a snapshot of index {info.Index} is not newer than that of {current.Index}");
             }
 
             file.Publish(info.Path);

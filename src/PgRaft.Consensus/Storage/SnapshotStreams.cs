@@ -1,6 +1,6 @@
 // Streams over snapshot files: writing content, reading content with its checksum verified, and
 // reading a file as it is. Synchronous, bounded memory.
-// Threading: one thread a stream. Failure: PgraftException from the disk; the verifying reader never
+// Threading: one thread a stream. Failure: PgraftException from the disk; a verifying reader never
 // hands out the last byte of a damaged file.
 
 namespace PgRaft.Consensus.Storage;

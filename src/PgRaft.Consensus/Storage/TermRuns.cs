@@ -3,7 +3,7 @@
 // Threading: the owner's lock. Failure: none; unknown is -1.
 namespace PgRaft.Consensus.Storage;
 
-/// <remarks><i>Invariant</i>: runs are in order of index and of term, both strictly rising.</remarks>
+/// <remarks><i>Invariant</i>: runs rise strictly, by index and by term.</remarks>
 internal sealed class TermRuns
 {
     private readonly List<(long FirstIndex, long Term)> _runs = [];

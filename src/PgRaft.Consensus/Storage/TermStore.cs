@@ -1,11 +1,11 @@
-// Term and vote on disk: what a voter must never forget (Ongaro 2014, figure 3.1, "persistent state").
+// Term and vote on disk: what a voter must never forget (Ongaro 2014, figure 3.1).
 //
 // One 32-byte file, replaced as a whole (AtomicFile): after a crash it is the old pair or the new.
-// Nothing is overwritten in place, so a bad checksum is damage and never a torn write; starting with
+// Nothing is overwritten in place, so a bad checksum is damage, never a torn write; starting with
 // an older vote instead could elect two leaders in one term, so it is refused.
 //
 // Threading: Save by one thread at a time (checked by a lock); Term and VotedFor from any thread.
-// Failure: a Save that ran out of space leaves the old pair valid, on disk and here. After any other
+// Failure: a Save that ran out of space leaves the old pair valid, on disk and here. After another
 // failure it is unknown which pair a restart will find: every later Save throws.
 using System.Buffers.Binary;
 using PgRaft.Core;
@@ -13,7 +13,7 @@ using PgRaft.Core;
 namespace PgRaft.Consensus.Storage;
 
 /// <summary>The current term and the vote given in it, durable.</summary>
-/// <remarks><i>Invariant</i>: the term never decreases; the vote never changes within a term.</remarks>
+/// <remarks><i>Invariant</i>: the term never decreases; a vote never changes in a term.</remarks>
 public sealed class TermStore
 {
     private const string FileName = "term";
@@ -148,7 +148,8 @@ public sealed class TermStore
     {
         if (content.Length != FileBytes)
         {
-            throw StorageErrors.Damaged(_path, content.Length, $"it should be {FileBytes} bytes long");
+            throw StorageErrors.Damaged(
+                _path, content.Length, $"it should be {FileBytes} bytes long");
         }
 
         uint stored = BinaryPrimitives.ReadUInt32LittleEndian(content.AsSpan(ChecksumOffset));

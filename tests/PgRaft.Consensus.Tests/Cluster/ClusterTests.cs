@@ -144,6 +144,20 @@ public sealed class ClusterTests
     }
 
     [Fact]
+    public async Task AReadIsConfirmedByAMajority()
+    {
+        await using var cluster = await TestCluster.FoundAsync(3);
+        var (leader, followers) = await cluster.RolesAsync();
+        await Task.WhenAll(followers.Select(f => f.StopAsync()));
+
+        // It still takes itself for the leader, and may be wrong: it must not answer.
+        using var soon = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
+        var error = await Assert.ThrowsAsync<PgraftException>(
+            async () => await leader.Node.ReadBarrierAsync(soon.Token));
+        Assert.Equal(StatusCode.TimedOut, error.Code);
+    }
+
+    [Fact]
     public async Task WithoutAMajorityWritesAreUnknownAndReadsTimeOut()
     {
         await using var cluster = await TestCluster.FoundAsync(3);

@@ -1,6 +1,7 @@
 // Hazards 8, 12 and 17: what a node refuses, and when a configuration takes effect. Spoken to a
 // real node over its port.
 using DotNext.Net.Cluster.Consensus.Raft;
+using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;
@@ -122,6 +123,21 @@ public sealed class RequestGuardTests
         Assert.Equal(1, lastIndex);
     }
 
+    [Fact]
+    public async Task ASnapshotAlreadyThereIsAcknowledged()
+    {
+        await using var cluster = await WaitingNodeAsync();
+        await using var leader = FakePeer.Call(cluster[1].Address, 2);
+        await AppendAsync(leader, 1, 0, 0, LogFixture.Record(1, 1), LogFixture.Record(2, 1));
+        await AppendAsync(leader, 1, 2, 1, commitIndex: 2);
+        await using var transfer = FakePeer.Call(cluster[1].Address, 2);
+        var begin = new FrameWriter().Int64(1).Int64(2).Int64(1).Int64(1000);
+        var body = new BodyReader(await transfer.CallAsync(
+            MessageType.SnapshotBegin, begin, Patience, TestCluster.Limit));
+        body.Int64();
+        Assert.Equal((byte)SnapshotAnswer.AlreadyThere, body.Byte());
+    }
+
     private static async Task<TestCluster> WaitingNodeAsync()
     {
         var cluster = new TestCluster();
@@ -138,11 +154,18 @@ public sealed class RequestGuardTests
         return (body.Int64(), body.Byte() != 0);
     }
 
+    private static Task<(HeartbeatResult Status, long LastIndex)> AppendAsync(
+        PeerChannel channel, long term, long previousIndex, long previousTerm,
+        params LogRecord[] records) =>
+        AppendAsync(channel, term, previousIndex, previousTerm, 0, records);
+
     private static async Task<(HeartbeatResult Status, long LastIndex)> AppendAsync(
-        PeerChannel channel, long term, long previousIndex, long previousTerm, params LogRecord[] records)
+        PeerChannel channel, long term, long previousIndex, long previousTerm, long commitIndex,
+        params LogRecord[] records)
     {
         var request = new FrameWriter()
-            .Int64(term).Int64(previousIndex).Int64(previousTerm).Int64(0).Int32(records.Length);
+            .Int64(term).Int64(previousIndex).Int64(previousTerm).Int64(commitIndex)
+            .Int32(records.Length);
         foreach (var record in records)
         {
             request.Int64(record.Term).Byte((byte)record.Kind).Bytes(record.Payload.Span);

@@ -76,7 +76,10 @@ public class DataDirectoryTests
             () => DataDirectory.Open(parent["data"], clusterId, nodeId));
         Assert.Equal(StatusCode.WrongState, error.Code);
         Assert.Contains("node 3 of cluster \"alpha\"", error.Message, StringComparison.Ordinal);
-        Assert.Contains($"node {nodeId} of cluster \"{clusterId}\"", error.Detail, StringComparison.Ordinal);
+        Assert.Contains(
+            $"node {nodeId} of cluster \"{clusterId}\"",
+            error.Detail,
+            StringComparison.Ordinal);
 
         // The refusal holds no lock.
         DataDirectory.Open(parent["data"], "alpha", 3).Dispose();

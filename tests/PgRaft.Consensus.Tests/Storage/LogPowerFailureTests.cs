@@ -35,7 +35,8 @@ public class LogPowerFailureTests
             var disk = new SimulatedDisk { PowerOffAtStep = step };
             var model = new LogModel(disk, new Random(seed));
             await model.RunAsync();
-            SimulatedDisk rebooted = disk.Reboot((Survival)survival, new Random(seed * 1000 + step));
+            var random = new Random((seed * 1000) + step);
+            SimulatedDisk rebooted = disk.Reboot((Survival)survival, random);
             await model.CheckAsync(rebooted, $"seed {seed}, {(Survival)survival}, step {step}");
             if (!disk.IsOff)
             {

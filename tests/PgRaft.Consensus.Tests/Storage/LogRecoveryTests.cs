@@ -1,4 +1,4 @@
-// Opening what is on disk: a torn end is dropped, damage anywhere else is refused by file and offset.
+// Opening what is on disk: a torn end is dropped, damage elsewhere is refused by file and offset.
 using PgRaft.Consensus.Storage;
 using PgRaft.Core;
 using Xunit;
@@ -77,7 +77,10 @@ public class LogRecoveryTests
         fixture.Log.Dispose();
         fixture.Disk.Blank(LogFixture.Segment(2), 2048, 512);
         PgraftException error = Refused(fixture.Disk);
-        Assert.Contains($"{LogFixture.Segment(2)}\" is damaged at offset 2048", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"{LogFixture.Segment(2)}\" is damaged at offset 2048",
+            error.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -99,7 +102,10 @@ public class LogRecoveryTests
         fixture.Disk.Cut(LogFixture.Segment(1), 3000);
         Assert.Contains("cut short", Refused(fixture.Disk).Detail, StringComparison.Ordinal);
         fixture.Disk.Cut(LogFixture.Segment(1), 10);
-        Assert.Contains("inside its header", Refused(fixture.Disk).Detail, StringComparison.Ordinal);
+        Assert.Contains(
+            "inside its header",
+            Refused(fixture.Disk).Detail,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -123,7 +129,7 @@ public class LogRecoveryTests
         await fixture.AppendAsync(1, 1);
         fixture.Log.Dispose();
         fixture.Disk.Rename(LogFixture.Segment(1), LogFixture.Segment(7));
-        Assert.Contains("that of segment 1", Refused(fixture.Disk).Detail, StringComparison.Ordinal);
+        Assert.Contains("is segment 1's", Refused(fixture.Disk).Detail, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -147,8 +153,14 @@ public class LogRecoveryTests
         Assert.True(fixture.Log.FirstIndex > 100);
         long first = fixture.Log.FirstIndex;
         fixture.Log.Dispose();
-        Assert.Contains($"begins at index {first}", Refused(fixture.Disk).Message, StringComparison.Ordinal);
-        Assert.Contains("ends at index 60", Refused(fixture.Disk, 60, 1).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"begins at index {first}",
+            Refused(fixture.Disk).Message,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "ends at index 60",
+            Refused(fixture.Disk, 60, 1).Message,
+            StringComparison.Ordinal);
         fixture.Reopen(first - 1, 1);
         Assert.Equal(200, fixture.Log.LastIndex);
     }
@@ -214,8 +226,14 @@ public class LogRecoveryTests
         await fixture.AppendAsync(1, 200);
         fixture.Disk.Flip(LogFixture.Segment(1), OffsetOf(3) + RecordHeader.Bytes);
         fixture.Disk.Flip(LogFixture.Segment(1), OffsetOf(4) + 8);
-        Assert.Contains("checksum", Assert.Throws<PgraftException>(() => fixture.Log.Read(3)).Detail, StringComparison.Ordinal);
-        Assert.Contains("not there", Assert.Throws<PgraftException>(() => fixture.Log.Read(4)).Detail, StringComparison.Ordinal);
+        Assert.Contains(
+            "checksum",
+            Assert.Throws<PgraftException>(() => fixture.Log.Read(3)).Detail,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "not there",
+            Assert.Throws<PgraftException>(() => fixture.Log.Read(4)).Detail,
+            StringComparison.Ordinal);
         Assert.Equal(5, fixture.Log.Read(5).Index);
     }
 

@@ -23,7 +23,7 @@ internal sealed class SimulatedDisk : IStorageIo
     private readonly object _gate = new();
     private readonly SortedDictionary<string, Inode> _names = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, Inode> _durableNames = new(StringComparer.Ordinal);
-    private readonly List<(string Directory, Action<SortedDictionary<string, Inode>> Change)> _unsynced = [];
+    private readonly List<NameChange> _unsynced = [];
     private bool _off;
 
     // Operations that change something, since the disk was made or rebooted.
@@ -31,7 +31,7 @@ internal sealed class SimulatedDisk : IStorageIo
 
     internal int Syncs { get; private set; }
 
-    // 0 = never. The step itself is half done: a write reaches the cache only, the rest does nothing.
+    // 0 = never. The step itself is half done: a write reaches the cache, the rest does nothing.
     internal int PowerOffAtStep { get; set; }
 
     internal int FailSync { get; set; }
@@ -61,7 +61,7 @@ internal sealed class SimulatedDisk : IStorageIo
             RequirePower();
             return _names.TryGetValue(path, out Inode? inode)
                 ? new OpenFile(this, path, inode)
-                : throw new PgraftException(StatusCode.IoError, $"cannot open \"{path}\": not found");
+                : throw new PgraftException(StatusCode.IoError, $"cannot open \"{path}\"");
         }
     }
 
@@ -226,7 +226,7 @@ internal sealed class SimulatedDisk : IStorageIo
     private void Change(string path, Action<SortedDictionary<string, Inode>> change)
     {
         change(_names);
-        _unsynced.Add((Path.GetDirectoryName(path)!, change));
+        _unsynced.Add(new NameChange(Path.GetDirectoryName(path)!, change));
     }
 
     private void Step()
@@ -294,6 +294,9 @@ internal sealed class SimulatedDisk : IStorageIo
             inode.Durable = [.. inode.Live];
         }
     }
+
+    private sealed record NameChange(
+        string Directory, Action<SortedDictionary<string, Inode>> Change);
 
     private sealed class Inode
     {
