@@ -241,7 +241,10 @@ receive_response(PgraftRequest *request, PgraftResponse *response, int64 deadlin
 	values = palloc(bytes + 1);
 	receive(request, values, bytes, deadline_ns);
 	pgraft_response_parse(response, header, values, bytes);
-	if (response->request_id != request->request_id)
+
+	/* Id 0 is about the connection: the core has too many.  Always an error. */
+	if (response->request_id != request->request_id &&
+		!(response->request_id == 0 && response->status != PGRAFT_OK))
 		give_up(request, PGRAFT_INTERNAL, "the cluster worker answered another request");
 	request->answered = true;
 }

@@ -1,5 +1,5 @@
-// The C# mirror of shim/pgraft_abi.h, field by field and in its order; tests compare the layout with
-// what the C compiler makes of the header. Names follow C#, not the header.
+// The C# mirror of shim/pgraft_abi.h, field by field and in its order; tests compare the layout
+// with what the C compiler makes of the header. Names follow C#, not the header.
 // Threading: plain memory; who may touch it when is in the header. Failure: none.
 using System.Runtime.InteropServices;
 

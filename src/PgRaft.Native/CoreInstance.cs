@@ -17,7 +17,7 @@ internal sealed unsafe class CoreInstance
     private const int LogCapacity = 1024;
     private const int LogEvent = 3000;
 
-    private static CoreInstance? instance;
+    private static CoreInstance? _instance;
 
     private readonly LogRing _log;
     private readonly SharedStatus _status;
@@ -31,7 +31,7 @@ internal sealed unsafe class CoreInstance
     }
 
     /// <summary>The node; null before Start.</summary>
-    public static CoreInstance? Current => instance;
+    public static CoreInstance? Current => _instance;
 
     /// <summary>Starts the node in the background.</summary>
     /// <exception cref="PgraftException">Wrong settings, also published as the worker's error; or
@@ -39,10 +39,10 @@ internal sealed unsafe class CoreInstance
     public static void Start(PgraftConfig* config, PgraftStatus* status)
     {
         ConfigReader.CheckAbi(config);
-        if (instance is not null)
+        if (_instance is not null)
             throw new PgraftException(StatusCode.WrongState, "the core has been started already");
-        instance = new CoreInstance(config, status);
-        instance.StartHost(config);
+        _instance = new CoreInstance(config, status);
+        _instance.StartHost(config);
     }
 
     /// <summary>Takes over what may change at run time.</summary>

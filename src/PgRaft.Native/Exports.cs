@@ -9,7 +9,8 @@ namespace PgRaft.Native;
 
 internal static unsafe class Exports
 {
-    [UnmanagedCallersOnly(EntryPoint = "pgraft_core_handshake", CallConvs = [typeof(CallConvCdecl)])]
+    [UnmanagedCallersOnly(
+        EntryPoint = "pgraft_core_handshake", CallConvs = [typeof(CallConvCdecl)])]
     public static int Handshake(PgraftHandshake* answer)
     {
         if (answer is null)

@@ -2,8 +2,8 @@
 // while a write is under way, so that no reader takes a torn picture for a whole one.
 // Threading: one writer at a time; the lock also covers the texts of a failure before the host
 // exists. Failure: none; the memory belongs to the caller for the life of the process.
-using PgRaft.Core;
 using PgRaft.Consensus;
+using PgRaft.Core;
 using PgRaft.Server.Hosting;
 
 namespace PgRaft.Native;

@@ -30,9 +30,14 @@ public sealed class NoQuorumTests : ServerTest, IClassFixture<NoQuorumTests.Remn
         var error = await _server.ErrorOfAsync(
             $"{ShortTimeout}; SELECT pgraft_kv_put('k', 'v')");
 
-        Assert.Equal("57P03", error.SqlState);
+        // A node that still takes itself for the leader has put the write into its own log, so that
+        // its outcome is unknown; one that does not knows that nothing was done.
+        Assert.Contains(error.SqlState, (string[])["57P03", "40003"]);
         Assert.StartsWith("pgraft: ", error.MessageText, StringComparison.Ordinal);
-        Assert.Matches("No leader known for [0-9.]+ s; 1 of 3 members answer", error.Detail);
+        Assert.Contains(
+            error.SqlState == "57P03" ? "1 of 3 members answer" : "outcome",
+            error.SqlState == "57P03" ? error.Detail : error.MessageText,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -59,7 +64,8 @@ public sealed class NoQuorumTests : ServerTest, IClassFixture<NoQuorumTests.Remn
     {
         await Poll.UntilAsync("no leader is known", _server.LeaderAsync, leader => leader == 0);
         Assert.False(await _server.ScalarAsync<bool>("SELECT pgraft_is_leader()"));
-        Assert.NotEqual("leader", await _server.RoleAsync());
+        await Poll.UntilAsync(
+            "the old leader steps down", _server.RoleAsync, role => role != "leader");
         Assert.Equal("RUNNING", await _server.WorkerStateAsync());
     }
 

@@ -221,11 +221,12 @@ public sealed class ReplicationTests : ServerTest, IClassFixture<SharedCluster>
     public async Task Dropping_the_extension_leaves_the_member_and_its_data()
     {
         var server = await _cluster.FollowerAsync();
+        var leader = await _cluster.LeaderAsync();
         var worker = server.WorkerPid;
         await server.PutAsync("dropped", "not me");
 
         await server.ExecuteAsync("DROP EXTENSION pgraft");
-        Assert.True(await (await _cluster.LeaderAsync()).PutAsync("meanwhile", "written"));
+        Assert.True(await leader.PutAsync("meanwhile", "written"));
         await server.ExecuteAsync("CREATE EXTENSION pgraft");
 
         Assert.Equal("not me", await server.GetAsync("dropped"));

@@ -23,6 +23,7 @@ internal sealed class RaftEngine : RaftCluster<Member>
         : base(options)
     {
         _logger = logger;
+        EnginePrivates.Check(this);
     }
 
     /// <inheritdoc/>

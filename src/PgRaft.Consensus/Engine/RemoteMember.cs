@@ -101,10 +101,14 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
             var result = await AppendBatchAsync(
                 term, previous, previousTerm, Math.Max(commitIndex, host.Log.CommitIndex), token)
                 .ConfigureAwait(false);
-            if (result.Value.Result is HeartbeatResult.Rejected or HeartbeatResult.UnsupportedVersion)
+            if (result.Value.Result == HeartbeatResult.Rejected)
             {
-                NoteRefusal(term, result.Term);
-                return result;
+                if (result.Term > term || !StepBack(result.Value.LastIndex, ref previous, ref previousTerm))
+                {
+                    return result;
+                }
+
+                continue;
             }
 
             if (_batch.Count > 0)
@@ -188,13 +192,24 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         }
     }
 
-    private void NoteRefusal(long term, long theirTerm)
+    // Hazard 25: to the engine a refusal is the end of the round for this member, and with another
+    // member dead the next round begins only at that one's deadline. A new leader's first append is
+    // always refused, because it is probed with the leader's own first entry. So the place where the
+    // logs agree is looked for here; only a compacted one is left to the engine, which then sends
+    // the snapshot.
+    private bool StepBack(long lastPossibleMatch, ref long previous, ref long previousTerm)
     {
-        peer.Contact.Matched(term, 0);
-        if (theirTerm <= term)
+        long index = Math.Min(previous - 1, lastPossibleMatch);
+        long term = index == 0 ? 0 : host.Log.TermAt(index);
+        if (index < 0 || term < 0 || index + 1 < host.Log.Records.FirstIndex)
         {
             host.ReplicateAgain();
+            return false;
         }
+
+        previous = index;
+        previousTerm = term;
+        return true;
     }
 
     private async Task<Result<ReplicationStatus>> AppendBatchAsync(

@@ -54,6 +54,7 @@ internal sealed class NodeStorage : IDisposable
             log = SegmentedLog.Open(
                 new LogOptions { Directory = Path.Combine(directory.Path, "log") },
                 snapshots.Current?.Index ?? 0, snapshots.Current?.Term ?? 0);
+            RequireTermNotBehindLog(directory.Path, terms, log);
             var configurations = ReadConfigurations(options, directory, snapshots, log);
             return new NodeStorage(directory, terms, snapshots, log, configurations);
         }
@@ -77,6 +78,21 @@ internal sealed class NodeStorage : IDisposable
     {
         Log.Dispose();
         DataDirectory.Dispose();
+    }
+
+    // A node whose term went back could vote twice in one term. Neither file shows by itself that
+    // the other was lost.
+    private static void RequireTermNotBehindLog(string directory, TermStore terms, SegmentedLog log)
+    {
+        long lastTerm = log.TermAt(log.LastIndex);
+        if (terms.Term < lastTerm)
+        {
+            throw new PgraftException(
+                StatusCode.IoError,
+                $"the stored term in \"{directory}\" is {terms.Term}, but its log has entries of term {lastTerm}",
+                "The term file was lost or replaced by an older one.",
+                "Remove this node from the cluster, empty the directory, and add it with a new node_id.");
+        }
     }
 
     private static ConfigurationHistory ReadConfigurations(

@@ -1,10 +1,11 @@
 // The server side of the peer protocol: what this node answers to members.
 //
 // Guards that act on requests are here: no vote in the first election timeout after a start
-// (hazard 8), one leader a term (hazard 12), a snapshot that is already covered is not refused but
-// acknowledged, and a refused append says where the logs part.
-// Threading: called concurrently for different connections; the engine's transition lock orders
-// what must be ordered. Failure: a broken invariant or a storage error ends the node; everything
+// (hazard 8) nor within one of a leader's sign of life (hazards 23 and 24), one leader a term
+// (hazard 12), a snapshot that is already covered is not refused but acknowledged, and a refused
+// append says where the logs part.
+// Threading: called concurrently for different connections; _turn keeps votes and appends apart,
+// because a leader's lease rests on their order. Failure: a broken invariant or a storage error ends the node; everything
 // else ends the connection it came from.
 using System.Diagnostics;
 using DotNext.Net.Cluster.Consensus.Raft;
@@ -16,9 +17,13 @@ using PgRaft.Core;
 namespace PgRaft.Consensus.Node;
 
 /// <summary>Handles members' requests for one node.</summary>
-internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayHaveForgotten) : IPeerHandler
+internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayHaveForgotten)
+    : IPeerHandler, IDisposable
 {
-    private readonly long _startedAt = Stopwatch.GetTimestamp();
+    private readonly SemaphoreSlim _turn = new(1, 1);
+
+    // A start counts as a sign of life: what was heard before it is forgotten.
+    private long _heardAt = mayHaveForgotten ? Stopwatch.GetTimestamp() : 0;
     private long _messages;
 
     /// <summary>Requests received since start.</summary>
@@ -44,6 +49,9 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         }
     }
 
+    /// <inheritdoc/>
+    public void Dispose() => _turn.Dispose();
+
     private ValueTask DispatchAsync(
         int sender, Frame request, FrameWriter answer, CancellationToken token)
     {
@@ -56,8 +64,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
             MessageType.SnapshotBegin => SnapshotBeginAsync(sender, body, answer, token),
             MessageType.SnapshotChunk => SnapshotChunkAsync(sender, body, answer, token),
             MessageType.SnapshotEnd => SnapshotEndAsync(sender, body, answer, token),
-            MessageType.ReadIndex => ReadIndexAsync(answer, token),
-            MessageType.Forward => ForwardAsync(request.Body, answer, token),
+            MessageType.ReadIndex => ReadIndexAsync(sender, answer, token),
+            MessageType.Forward => ForwardAsync(sender, request.Body, answer, token),
             _ => throw new InvalidDataException($"Unknown message type {(byte)request.Type}."),
         };
     }
@@ -65,26 +73,85 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     private async ValueTask PreVoteAsync(
         int sender, BodyReader body, FrameWriter answer, CancellationToken token)
     {
-        var result = MayVote()
-            ? await node.Engine.OnPreVoteAsync(
-                sender, body.Int64(), body.Int64(), body.Int64(), token).ConfigureAwait(false)
-            : new Result<PreVoteResult> { Term = node.Log.Term };
+        var result = new Result<PreVoteResult> { Term = node.Log.Term };
+        if (MayVote())
+        {
+            result = await node.Engine.OnPreVoteAsync(
+                sender, body.Int64(), body.Int64(), body.Int64(), token).ConfigureAwait(false);
+        }
+
         answer.Int64(result.Term).Byte((byte)result.Value);
     }
 
     private async ValueTask VoteAsync(
         int sender, BodyReader body, FrameWriter answer, CancellationToken token)
     {
-        var result = MayVote()
-            ? await node.Engine.OnVoteAsync(
-                sender, body.Int64(), body.Int64(), body.Int64(), token).ConfigureAwait(false)
-            : new Result<bool> { Term = node.Log.Term };
+        var result = new Result<bool> { Term = node.Log.Term };
+
+        // Hazard 23: the engine looks at the leader's last sign of life before it waits for its lock,
+        // and would vote right after an append that it acknowledged while it waited.
+        await _turn.WaitAsync(token).ConfigureAwait(false);
+        try
+        {
+            if (MayVote())
+            {
+                result = await node.Engine.OnVoteAsync(
+                    sender, body.Int64(), body.Int64(), body.Int64(), token).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            _turn.Release();
+        }
+
         answer.Int64(result.Term).Byte(result.Value ? (byte)1 : (byte)0);
     }
 
-    // Hazard 8: a voter that restarts has forgotten that it promised its faith to a leader.
-    private bool MayVote() => !mayHaveForgotten
-        || Stopwatch.GetElapsedTime(_startedAt).TotalMilliseconds > options.ElectionTimeoutMs;
+    // A leader's lease rests on this: no vote within the lower election timeout of its last sign of
+    // life, which a restarted voter may have forgotten (hazard 8), nor while this node leads itself.
+    private bool MayVote()
+    {
+        if (node.HoldsLease || SinceHeard() <= options.ElectionTimeoutMs)
+        {
+            return false;
+        }
+
+        // Hazard 24: the engine keeps faith for its own randomised timeout, so the first candidate
+        // would have to wait for the slowest voter. From here on the lower bound has passed.
+        if (node.View.Tenure is null)
+        {
+            EnginePrivates.ForgetLeaderContact(node.Engine);
+        }
+
+        return true;
+    }
+
+    private double SinceHeard() =>
+        Stopwatch.GetElapsedTime(Volatile.Read(ref _heardAt)).TotalMilliseconds;
+
+    // Before the request is handled, not after: its answer is counted from when it was sent.
+    private async ValueTask<Result<ReplicationStatus>> EngineAppendAsync(
+        int sender, long term, IReadOnlyList<LogRecord> records, long previousIndex,
+        long previousTerm, long commitIndex, CancellationToken token)
+    {
+        RefuseSecondLeader(sender, term);
+        await _turn.WaitAsync(token).ConfigureAwait(false);
+        try
+        {
+            if (term >= node.Log.Term)
+            {
+                Volatile.Write(ref _heardAt, Stopwatch.GetTimestamp());
+            }
+
+            return await node.Engine.OnAppendAsync(
+                sender, term, records, previousIndex, previousTerm, commitIndex, token)
+                .ConfigureAwait(false);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
 
     private async ValueTask AppendAsync(
         int sender, BodyReader body, FrameWriter answer, CancellationToken token)
@@ -94,8 +161,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         long previousTerm = body.Int64();
         long commitIndex = body.Int64();
         var records = ReadRecords(ref body, previousIndex);
-        RefuseSecondLeader(sender, term);
-        var result = await node.Engine.OnAppendAsync(
+        var result = await EngineAppendAsync(
             sender, term, records, previousIndex, previousTerm, commitIndex, token).ConfigureAwait(false);
         long lastIndex = result.Value.LastIndex;
         if (result.Term <= term)
@@ -199,9 +265,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             using (snapshot.File)
             {
-                var result = await node.Engine.OnSnapshotAsync(sender, term, snapshot, token)
-                    .ConfigureAwait(false);
-                if (result.Term <= term && node.Log.CommitIndex >= index)
+                long theirTerm = await InstallAsync(sender, term, snapshot, token).ConfigureAwait(false);
+                if (theirTerm <= term && node.Log.CommitIndex >= index)
                 {
                     status = SnapshotAnswer.Accepted;
                     await node.Membership.SettleAsync(token).ConfigureAwait(false);
@@ -212,12 +277,28 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         answer.Int64(node.Log.Term).Byte((byte)status);
     }
 
+    private async ValueTask<long> InstallAsync(
+        int sender, long term, IncomingSnapshot snapshot, CancellationToken token)
+    {
+        await _turn.WaitAsync(token).ConfigureAwait(false);
+        try
+        {
+            Volatile.Write(ref _heardAt, Stopwatch.GetTimestamp());
+            var result = await node.Engine.OnSnapshotAsync(sender, term, snapshot, token)
+                .ConfigureAwait(false);
+            return result.Term;
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
     // A transfer may take longer than an election timeout; each piece of it is also a heartbeat.
     private async ValueTask<bool> KeepFaithAsync(
         int sender, long term, long previousIndex, long previousTerm, CancellationToken token)
     {
-        RefuseSecondLeader(sender, term);
-        var result = await node.Engine.OnAppendAsync(
+        var result = await EngineAppendAsync(
             sender, term, [], previousIndex, previousTerm, 0, token).ConfigureAwait(false);
         if (result.Term > term)
         {
@@ -228,8 +309,18 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         return true;
     }
 
-    private async ValueTask ReadIndexAsync(FrameWriter answer, CancellationToken token)
+    // A node that was removed may not know it yet: it must not serve clients through this one.
+    private void RefuseFormerMember(int sender)
     {
+        if (!node.Membership.Active.Contains(sender))
+        {
+            throw new InvalidDataException($"node {sender} is not a member of the cluster");
+        }
+    }
+
+    private async ValueTask ReadIndexAsync(int sender, FrameWriter answer, CancellationToken token)
+    {
+        RefuseFormerMember(sender);
         try
         {
             long index = await node.LeaderReadIndexAsync(token).ConfigureAwait(false);
@@ -242,8 +333,9 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     }
 
     private async ValueTask ForwardAsync(
-        ReadOnlyMemory<byte> body, FrameWriter answer, CancellationToken token)
+        int sender, ReadOnlyMemory<byte> body, FrameWriter answer, CancellationToken token)
     {
+        RefuseFormerMember(sender);
         var handler = node.ForwardHandler
             ?? throw new InvalidDataException("This node takes no forwarded requests.");
         var result = await handler(body, token).ConfigureAwait(false);

@@ -1,6 +1,7 @@
 // Following the engine's leadership: when it began in earnest, when it ended, the lease, and giving
 // it up on purpose.
 // Threading: any thread. Failure: none of its own.
+using System.Diagnostics;
 using DotNext.Net.Cluster.Consensus.Raft;
 using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Engine;
@@ -47,6 +48,10 @@ public sealed partial class RaftNode
     /// <summary>Whether this node may stand for election now.</summary>
     internal bool MayCampaign() =>
         Membership.IsSettled && Environment.TickCount64 >= Volatile.Read(ref _noCampaignBefore);
+
+    /// <summary>Whether this node leads and no other can.</summary>
+    internal bool HoldsLease => View.Tenure is not null
+        && _lease.Current > LeaderLease.ToNs(Stopwatch.GetTimestamp());
 
     /// <summary>The engine's members changed: the majority may be another.</summary>
     internal void MembersChanged()

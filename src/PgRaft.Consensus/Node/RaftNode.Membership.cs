@@ -27,7 +27,8 @@ public sealed partial class RaftNode
             {
                 throw new PgraftException(
                     StatusCode.WrongState, "this node already belongs to a cluster", null,
-                    "See pgraft_get_nodes(). To start over, stop the server and empty pgraft.data_dir.");
+                    "See pgraft_get_nodes(). A node that is to join another cluster must be removed from this "
+                    + "one first, and then start with an empty pgraft.data_dir and a new pgraft.node_id.");
             }
 
             long foundingId = BitConverter.ToInt64(Guid.NewGuid().ToByteArray()) | 1;
@@ -78,8 +79,7 @@ public sealed partial class RaftNode
         if (nodeId == SelfId)
         {
             throw new PgraftException(
-                StatusCode.WrongState, "the leader cannot remove itself", null,
-                "Hand leadership over first.");
+                StatusCode.WrongState, "the leader cannot remove itself while it leads");
         }
 
         if (!Disk.Configurations.Latest.Configuration.Contains(nodeId))

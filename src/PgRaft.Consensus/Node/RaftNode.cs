@@ -128,6 +128,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
 
         _inbox?.Dispose();
         _membership?.Dispose();
+        _requests?.Dispose();
         _storage?.Dispose();
         _failure.TrySetCanceled(CancellationToken.None);
     }
@@ -168,6 +169,11 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     {
         var storage = NodeStorage.Open(_options, _stateMachine);
         _storage = storage;
+        foreach (string rejected in storage.Snapshots.Rejected)
+        {
+            LogDamagedSnapshot(_logger, rejected);
+        }
+
         _inbox = new SnapshotInbox(storage.Snapshots);
         _applier = new Applier(
             _stateMachine, storage.Log, storage.Snapshots, storage.Configurations,
@@ -248,6 +254,9 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     [LoggerMessage(101, LogLevel.Information,
         "node {NodeId} started, listening on {Host}:{Port}, term {Term}")]
     private static partial void LogStarted(ILogger logger, int nodeId, string host, int port, long term);
+
+    [LoggerMessage(103, LogLevel.Warning, "a damaged snapshot was passed over: {What}")]
+    private static partial void LogDamagedSnapshot(ILogger logger, string what);
 
     [LoggerMessage(102, LogLevel.Error, "node failed: {Reason}")]
     private static partial void LogFailed(ILogger logger, Exception exception, string reason);

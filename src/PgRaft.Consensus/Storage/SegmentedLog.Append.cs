@@ -161,6 +161,7 @@ public sealed partial class SegmentedLog
         _recent.TruncateFrom(index);
         _nextToWrite = Math.Min(_nextToWrite, index);
         _inFlightEnd = Math.Min(_inFlightEnd, index - 1);
+        _pendingCut = Math.Min(_pendingCut, index);
         _waiters.FailFrom(index, Replaced);
         Volatile.Write(ref _durableIndex, Math.Min(_durableIndex, index - 1));
         Volatile.Write(ref _lastIndex, index - 1);

@@ -14,6 +14,9 @@ public sealed partial class SegmentedLog
     // No part of the batch in hand counts any more.
     private const long Superseded = -1;
 
+    // Every cut is on disk.
+    private const long NoCut = long.MaxValue;
+
     private const int InitialBufferBytes = 64 * 1024;
 
     private readonly Thread _writer;
@@ -24,6 +27,7 @@ public sealed partial class SegmentedLog
     private long _nextSegmentId;
     private long _nextToWrite;
     private long _inFlightEnd = Superseded;
+    private long _pendingCut = NoCut;
     private long _batchPrevTerm;
     private int _batchBytes;
     private uint _spareRequestedFor;
@@ -207,6 +211,7 @@ public sealed partial class SegmentedLog
             }
 
             Volatile.Write(ref _durableIndex, _inFlightEnd);
+            _pendingCut = _inFlightEnd >= _pendingCut ? NoCut : _pendingCut;
             _waiters.Complete(_inFlightEnd);
             _recent.Evict(_options.CacheBytes, _inFlightEnd);
             return _inFlightEnd;

@@ -139,7 +139,8 @@ public sealed partial class SegmentedLog : IDisposable
 
     /// <summary>
     /// Allows entries up to an index to be dropped; whole segments only, and never the newest, so
-    /// <see cref="FirstIndex"/> may stay below. Files are deleted in the background.
+    /// <see cref="FirstIndex"/> may stay below; nothing while a replacement is being written. Files
+    /// are deleted in the background.
     /// </summary>
     /// <param name="upToIndex">Must be covered by a durable snapshot.</param>
     /// <exception cref="PgraftException">Storage has failed.</exception>
@@ -148,7 +149,14 @@ public sealed partial class SegmentedLog : IDisposable
         lock (_gate)
         {
             ThrowIfUnusable();
-            List<Segment> dropped = _chain.TakePrefix(Math.Min(upToIndex, _durableIndex));
+            if (_pendingCut != NoCut)
+            {
+                // What was cut is still in its segments until the record that supersedes it is on
+                // disk: without its predecessors a restart could not make sense of it.
+                return;
+            }
+
+            List<Segment> dropped = _chain.TakePrefix(upToIndex);
             long first = _firstIndex;
             foreach (Segment segment in dropped)
             {
@@ -243,6 +251,7 @@ public sealed partial class SegmentedLog : IDisposable
         _recent.Reset(baseIndex + 1);
         _nextToWrite = baseIndex + 1;
         _inFlightEnd = Superseded;
+        _pendingCut = NoCut;
         _waiters.Complete(baseIndex);
         _waiters.FailFrom(baseIndex + 1, Replaced);
         Volatile.Write(ref _durableIndex, baseIndex);

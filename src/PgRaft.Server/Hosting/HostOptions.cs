@@ -25,7 +25,7 @@ internal sealed record HostOptions
     public HostOptions Checked()
     {
         MemberSyntax.Checked(Node.Self.NodeId, Node.Self.Host, Node.Self.Port);
-        if (Node.ListenAddress != "*" && Node.ListenAddress != "0.0.0.0" && Node.ListenAddress != "::")
+        if (Node.ListenAddress is not ("*" or "0.0.0.0" or "::"))
             MemberSyntax.CheckHost(Node.ListenAddress);
         CheckClusterId(Node.ClusterId);
         if (!Path.IsPathFullyQualified(Node.DataDirectory))

@@ -1,6 +1,7 @@
 // What a member's id, host and port may look like, and the syntax of the founding members' list
 // (pgraft.initial_cluster): 1=host:port,2=[v6]:port,...
-// Threading: pure. Failure: PgraftException(BadArgument) that names the offender and what is allowed.
+// Threading: pure. Failure: PgraftException(BadArgument) that names the offender and what is
+// allowed.
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;

@@ -103,8 +103,11 @@ internal sealed class NodeHost : IAsyncDisposable
         try
         {
             await StopPartsAsync().ConfigureAwait(false);
+
+            // Before the state, on which the worker leaves and takes the log with it.
+            if (State is not (WorkerState.Stopped or WorkerState.Error))
+                _logger.Stopped(_options.Node.Self.NodeId);
             _publisher.SetStopped();
-            LogState();
         }
         finally
         {
@@ -149,7 +152,11 @@ internal sealed class NodeHost : IAsyncDisposable
         node.ForwardHandler = dispatcher.ExecuteForwardedAsync;
         _publisher.Attach(node);
         _compaction = new AutoCompaction(
-            node, _state, _options.Node.Runtime.CompactionThresholdRevisions, _logger, _stopping.Token);
+            node,
+            _state,
+            _options.Node.Runtime.CompactionThresholdRevisions,
+            _logger,
+            _stopping.Token);
         await node.StartAsync(_stopping.Token).ConfigureAwait(false);
 
         string path = Path.Combine(_options.Node.DataDirectory, Wire.SocketName);

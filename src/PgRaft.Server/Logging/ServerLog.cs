@@ -18,6 +18,9 @@ internal static partial class ServerLog
     [LoggerMessage(2003, LogLevel.Warning, "stopping did not go smoothly")]
     public static partial void StopFailed(this ILogger logger, Exception exception);
 
+    [LoggerMessage(2004, LogLevel.Information, "node {NodeId} has stopped")]
+    public static partial void Stopped(this ILogger logger, int nodeId);
+
     [LoggerMessage(2010, LogLevel.Debug, "accepting requests at {Path}")]
     public static partial void Listening(this ILogger logger, string path);
 
@@ -28,7 +31,8 @@ internal static partial class ServerLog
     public static partial void ConnectionsRefused(this ILogger logger, long count, int limit);
 
     [LoggerMessage(2013, LogLevel.Warning,
-        "closed {Count} connections to the request socket that sent no valid frame, the last because {Reason}")]
+        "closed {Count} connections to the request socket that sent no valid frame, "
+        + "the last because {Reason}")]
     public static partial void MalformedFrames(this ILogger logger, long count, string reason);
 
     [LoggerMessage(2014, LogLevel.Error, "a connection to the request socket failed")]

@@ -42,8 +42,10 @@ internal sealed class SinkLoggerFactory(ILogSink sink, Func<bool> isDebug) : ILo
             Exception? exception,
             Func<TState, Exception?, string> formatter)
         {
-            if (IsEnabled(logLevel))
-                sink.Write(logLevel, eventId.Id, category, Text(formatter(state, exception), exception));
+            if (!IsEnabled(logLevel))
+                return;
+            string text = Text(formatter(state, exception), exception);
+            sink.Write(logLevel, eventId.Id, category, text);
         }
 
         private string Text(string text, Exception? exception)

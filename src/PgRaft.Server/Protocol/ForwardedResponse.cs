@@ -1,6 +1,6 @@
 // The leader's answer to a request that this member passed on: taken apart only as far as needed to
-// decide on a retry and to relay it. Threading: a value over the answer's memory. Failure: an answer
-// that is no response frame is null, which leaves the outcome unknown.
+// decide on a retry and to relay it. Threading: a value over the answer's memory. Failure: an
+// answer that is no response frame is null, which leaves the outcome unknown.
 using System.Buffers.Binary;
 
 using PgRaft.Core;

@@ -1,8 +1,9 @@
 // Cuts the byte stream of a connection into frames. Two buffers alternate, so that the next frame
-// can be awaited while the last one is still being worked on: that is how the end of a connection is
-// noticed during a request.
+// can be awaited while the last one is still being worked on: that is how the end of a connection
+// is noticed during a request.
 // Threading: one reader; a frame stays valid until the call after the next ReadAsync.
-// Failure: a frame whose bounds cannot be trusted is an InvalidDataException, and the connection ends.
+// Failure: a frame whose bounds cannot be trusted is an InvalidDataException, and the connection
+// ends.
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
@@ -32,7 +33,8 @@ internal sealed class FrameReader(Stream stream, MemoryBudget budget) : IDisposa
         {
             if (bodyBytes < 0 && _current.Length >= Wire.LengthBytes)
             {
-                bodyBytes = CheckedLength(BinaryPrimitives.ReadUInt32LittleEndian(_current.Written));
+                bodyBytes = CheckedLength(
+                    BinaryPrimitives.ReadUInt32LittleEndian(_current.Written));
                 continue;
             }
 

@@ -1,5 +1,6 @@
 // The head of a request frame. Threading: a value. Failure: a body too short for a header is the
-// caller's to close the connection on; everything else is judged by the dispatcher, which can answer.
+// caller's to close the connection on; everything else is judged by the dispatcher, which can
+// answer.
 using System.Buffers.Binary;
 
 namespace PgRaft.Server.Protocol;

@@ -94,7 +94,7 @@ internal sealed class ResponseBuilder : IDisposable
         _values = answer.Columns * answer.Rows;
     }
 
-    /// <summary>Completes the frame, which stays valid until the next <see cref="Begin"/>.</summary>
+    /// <summary>Completes the frame; valid until the next <see cref="Begin"/>.</summary>
     public ReadOnlyMemory<byte> Finish()
     {
         uint rows = _columns == 0 ? 0 : _values / _columns;

@@ -1,5 +1,6 @@
-// Steps over a sequence of values whose types are not known beforehand: what a member needs to trust
-// an answer that another node produced. Threading: pure. Failure: malformed values are reported, never thrown.
+// Steps over a sequence of values whose types are not known beforehand: what a member needs to
+// trust an answer that another node produced. Threading: pure. Failure: malformed values are
+// reported, never thrown.
 using System.Buffers.Binary;
 using System.Text;
 

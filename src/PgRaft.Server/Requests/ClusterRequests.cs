@@ -148,7 +148,8 @@ internal sealed class ClusterRequests(
                 && known.Host.Equals(member.Host, StringComparison.OrdinalIgnoreCase))
             {
                 throw WrongState(
-                    $"node {Id(known.NodeId)} already has the address {known.Host} port {Id(known.Port)}");
+                    $"node {Id(known.NodeId)} already has the address {known.Host} "
+                    + $"port {Id(known.Port)}");
             }
         }
     }
@@ -166,7 +167,8 @@ internal sealed class ClusterRequests(
             throw WrongState("the last member cannot be removed");
     }
 
-    private static PgraftException WrongState(string message) => new(StatusCode.WrongState, message);
+    private static PgraftException WrongState(string message) =>
+        new(StatusCode.WrongState, message);
 
     private static string Id(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

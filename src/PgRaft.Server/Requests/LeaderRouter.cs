@@ -1,8 +1,8 @@
 // Brings a request to the leader, wherever that is, within the request's time: runs it here when
-// this node leads, passes it on otherwise, and tries again when a failure is certain to have changed
-// nothing and leadership has moved or been confirmed since. Never after an unknown outcome.
-// Threading: any number of requests; no state of its own. Failure: PgraftException as the contract's
-// error table has it.
+// this node leads, passes it on otherwise, and tries again when a failure is certain to have
+// changed nothing and leadership has moved or been confirmed since. Never after an unknown outcome.
+// Threading: any number of requests; no state of its own. Failure: PgraftException as the
+// contract's error table has it.
 using PgRaft.Consensus;
 using PgRaft.Core;
 using PgRaft.Server.Protocol;

@@ -1,5 +1,5 @@
-// The requests about the log: append, waits, entries, statistics, and what tells whether two members
-// hold the same state. Threading: any number of requests at once. Failure: PgraftException.
+// The requests about the log: append, waits, entries, statistics, and what tells whether two
+// members hold the same state. Threading: any number of requests at once. Failure: PgraftException.
 using System.Globalization;
 
 using PgRaft.Consensus;
@@ -128,7 +128,8 @@ internal sealed class LogRequests(
             .Text(hash);
     }
 
-    private static (StateImage Image, string Hash) HashOf(StateImage image, CancellationToken token) =>
+    private static (StateImage Image, string Hash) HashOf(
+        StateImage image, CancellationToken token) =>
         (image, StateHash.ComputeHex(image, token));
 
     private static long DecodeIndex(RequestContext context)

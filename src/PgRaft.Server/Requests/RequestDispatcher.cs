@@ -48,7 +48,10 @@ internal sealed class RequestDispatcher(
     }
 
     private async Task<ReadOnlyMemory<byte>> ExecuteAsync(
-        ReadOnlyMemory<byte> body, ResponseBuilder response, bool isForwarded, CancellationToken gone)
+        ReadOnlyMemory<byte> body,
+        ResponseBuilder response,
+        bool isForwarded,
+        CancellationToken gone)
     {
         var header = RequestHeader.Read(body.Span);
         response.Begin(header.RequestId);

@@ -22,7 +22,8 @@ internal static class RequestLimits
             throw TooLarge(what, length, limit, "The limit is pgraft.max_value_size.");
     }
 
-    private static PgraftException TooLarge(string what, int length, int limit, string? hint) => new(
+    private static PgraftException TooLarge(
+        string what, int length, int limit, string? hint) => new(
         StatusCode.TooLarge,
         $"{what} is too large",
         string.Create(

@@ -54,11 +54,16 @@ internal sealed class RequestServer(
             File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
             listener.Listen(Backlog);
         }
-        catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException)
+        catch (Exception e)
+            when (e is SocketException or IOException or UnauthorizedAccessException)
         {
             listener.Dispose();
             throw new PgraftException(
-                StatusCode.IoError, $"cannot listen on the request socket \"{path}\"", e.Message, null, e);
+                StatusCode.IoError,
+                $"cannot listen on the request socket \"{path}\"",
+                e.Message,
+                null,
+                e);
         }
 
         _listener = listener;
@@ -131,7 +136,8 @@ internal sealed class RequestServer(
         _ = Task.Run(() => RunAsync(connection, id, finished));
     }
 
-    private async Task RunAsync(RequestConnection connection, long id, TaskCompletionSource finished)
+    private async Task RunAsync(
+        RequestConnection connection, long id, TaskCompletionSource finished)
     {
         try
         {

@@ -201,6 +201,18 @@ public sealed class ClusterTests
     }
 
     [Fact]
+    public async Task ALostTermFileIsRefused()
+    {
+        await using var cluster = await TestCluster.FoundAsync(1);
+        await cluster[1].PutAsync("k", "v", TestCluster.Limit);
+        await cluster[1].StopAsync();
+        File.Delete(Path.Combine(cluster[1].DataDirectory, "term"));
+        var error = await Assert.ThrowsAsync<PgraftException>(
+            () => cluster[1].StartAsync(TestCluster.Limit));
+        Assert.Contains("the stored term", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task ABusyPortIsAClearError()
     {
         await using var cluster = await TestCluster.FoundAsync(1);

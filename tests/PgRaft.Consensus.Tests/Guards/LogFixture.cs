@@ -90,6 +90,11 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 internal sealed class GatedIo : IStorageIo, IDisposable
 {
     private readonly ManualResetEventSlim _open = new(true);
+    private readonly TaskCompletionSource _syncWaits =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Ends when a sync has come to the closed gate.</summary>
+    public Task SyncWaits => _syncWaits.Task;
 
     public void Open() => _open.Set();
 
@@ -97,11 +102,11 @@ internal sealed class GatedIo : IStorageIo, IDisposable
 
     public void Dispose() => _open.Dispose();
 
-    public IStorageFile Open(string path) => new GatedFile(PhysicalIo.Instance.Open(path), _open);
+    public IStorageFile Open(string path) => new GatedFile(PhysicalIo.Instance.Open(path), Pass);
 
     public IStorageFile OpenRead(string path) => PhysicalIo.Instance.OpenRead(path);
 
-    public IStorageFile Create(string path) => new GatedFile(PhysicalIo.Instance.Create(path), _open);
+    public IStorageFile Create(string path) => new GatedFile(PhysicalIo.Instance.Create(path), Pass);
 
     public void Rename(string source, string target) => PhysicalIo.Instance.Rename(source, target);
 
@@ -115,7 +120,16 @@ internal sealed class GatedIo : IStorageIo, IDisposable
 
     public void SyncDirectory(string path) => PhysicalIo.Instance.SyncDirectory(path);
 
-    private sealed class GatedFile(IStorageFile file, ManualResetEventSlim open) : IStorageFile
+    private void Pass()
+    {
+        if (!_open.IsSet)
+        {
+            _syncWaits.TrySetResult();
+            _open.Wait();
+        }
+    }
+
+    private sealed class GatedFile(IStorageFile file, Action pass) : IStorageFile
     {
         public string Path => file.Path;
 
@@ -127,7 +141,7 @@ internal sealed class GatedIo : IStorageIo, IDisposable
 
         public void Sync()
         {
-            open.Wait();
+            pass();
             file.Sync();
         }
 

@@ -4,6 +4,7 @@ using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Tests.Cluster;
+using PgRaft.Consensus.Transport;
 using Xunit;
 
 namespace PgRaft.Consensus.Tests.Guards;
@@ -46,6 +47,34 @@ public sealed class MemberGuardTests
             3, nothing, 7, lastTerm, 0, TestCluster.Limit);
         Assert.Equal(expected, result.Value.Result);
         Assert.Equal([3L], fixture.Acknowledged);
+    }
+
+    [Fact]
+    public async Task ARefusedAppendStepsBackWithinTheCall()
+    {
+        var asked = new List<(long Previous, int Count)>();
+        await using var peer = await FakePeer.StartAsync((request, answer, _) =>
+        {
+            var body = new BodyReader(request.Body);
+            body.Int64();
+            long previous = body.Int64();
+            body.Int64();
+            body.Int64();
+            asked.Add((previous, body.Int32()));
+            var result = previous > 1 ? HeartbeatResult.Rejected : HeartbeatResult.Replicated;
+            answer.Int64(1).Byte((byte)result).Int64(1);
+            return ValueTask.CompletedTask;
+        });
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(1);
+        await fixture.ReceiveAsync(
+            LogFixture.Record(1, 1), LogFixture.Record(2, 1), LogFixture.Record(3, 1));
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+        var result = await member.AppendEntriesAsync<EngineEntry, LogRange>(
+            1, new LogRange(fixture.Log, 4, 3), 3, 1, 0, TestCluster.Limit);
+        Assert.Equal(HeartbeatResult.ReplicatedWithLeaderTerm, result.Value.Result);
+        Assert.Equal([(3, 0), (1, 2)], asked);
+        Assert.Equal(3, member.Peer.Contact.MatchIndex(1));
     }
 
     [Fact]

@@ -83,6 +83,34 @@ public sealed class RequestGuardTests
     }
 
     [Fact]
+    public async Task AVoterVotesOnceTheLowerTimeoutHasPassed()
+    {
+        // Two founders that do not exist: the node hears one of them as leader, then no more. Its
+        // own randomised timeout is anywhere up to twice the lower one; the vote must not be.
+        for (int round = 0; round < 5; round++)
+        {
+            await using var cluster = new TestCluster();
+            var self = cluster.Add(1).Address;
+            cluster.Found(
+                [self, self with { NodeId = 2, Port = TestNode.FreePort() }, self with { NodeId = 3, Port = TestNode.FreePort() }]);
+            await cluster[1].StartAsync(TestCluster.Limit);
+            await using var leader = FakePeer.Call(self, 2);
+            await using var other = FakePeer.Call(self, 3);
+            await AppendAsync(leader, 5, 0, 0);
+            var clock = System.Diagnostics.Stopwatch.StartNew();
+            bool granted = false;
+            while (!granted && clock.ElapsedMilliseconds < 10_000)
+            {
+                (_, granted) = await VoteAsync(other, 6 + clock.ElapsedMilliseconds, 1000, 5);
+            }
+
+            Assert.InRange(
+                clock.ElapsedMilliseconds, TestCluster.ElectionTimeoutMs - 20,
+                TestCluster.ElectionTimeoutMs + 100);
+        }
+    }
+
+    [Fact]
     public async Task ASecondLeaderOfOneTermIsRefused()
     {
         await using var cluster = await WaitingNodeAsync();
@@ -121,6 +149,19 @@ public sealed class RequestGuardTests
         var (status, lastIndex) = await AppendAsync(leader, 3, 4, 3);
         Assert.Equal(HeartbeatResult.Rejected, status);
         Assert.Equal(1, lastIndex);
+    }
+
+    [Fact]
+    public async Task AFormerMemberIsNotServed()
+    {
+        await using var cluster = await TestCluster.FoundAsync(1);
+        await using var channel = FakePeer.Call(cluster[1].Address, 9);
+        foreach (var type in new[] { MessageType.ReadIndex, MessageType.Forward })
+        {
+            var error = await Assert.ThrowsAsync<PeerUnavailableException>(
+                () => channel.CallAsync(type, new FrameWriter(), Patience, TestCluster.Limit));
+            Assert.True(error.RequestLeft);
+        }
     }
 
     [Fact]

@@ -45,7 +45,8 @@ public class DataDirectoryTests
     {
         using var parent = new TemporaryDirectory();
         Directory.CreateDirectory(parent["data"]);
-        File.SetUnixFileMode(parent["data"], OwnerOnly | UnixFileMode.GroupRead | UnixFileMode.OtherExecute);
+        File.SetUnixFileMode(
+            parent["data"], OwnerOnly | UnixFileMode.GroupRead | UnixFileMode.OtherExecute);
         using var directory = DataDirectory.Open(parent["data"], "alpha", 3);
         Assert.Equal(OwnerOnly, File.GetUnixFileMode(parent["data"]));
     }

@@ -16,7 +16,8 @@ public class LogFailureTests
         fixture.Log.Failed = failures.Add;
         fixture.Disk.FailSync = fixture.Disk.Syncs + 1;
         long index = fixture.Log.Append(1, EntryKind.Command, "lost"u8);
-        var error = await Assert.ThrowsAsync<PgraftException>(() => fixture.Log.WaitDurableAsync(index).AsTask());
+        var error = await Assert.ThrowsAsync<PgraftException>(
+            () => fixture.Log.WaitDurableAsync(index).AsTask());
         Assert.Equal(StatusCode.IoError, error.Code);
 
         // The disk works again, and it does not matter.
@@ -38,16 +39,16 @@ public class LogFailureTests
     }
 
     [Fact]
-    public async Task A_handler_that_throws_does_not_end_the_process()
+    public void A_handler_that_throws_does_not_end_the_process()
     {
         using var fixture = new LogFixture();
         fixture.Log.Failed = _ => throw new InvalidOperationException("handler");
         fixture.Log.Durable = _ => throw new InvalidOperationException("handler");
         fixture.Log.Append(1, EntryKind.Empty, []);
         fixture.Log.Dispose();
-        var error = Assert.Throws<PgraftException>(() => fixture.Log.Append(1, EntryKind.Empty, []));
+        var error = Assert.Throws<PgraftException>(
+            () => fixture.Log.Append(1, EntryKind.Empty, []));
         Assert.Equal(StatusCode.Internal, error.Code);
-        await Task.CompletedTask;
     }
 
     [Fact]
@@ -88,7 +89,8 @@ public class LogFailureTests
         Assert.InRange(first, 2, 131);
         Assert.Equal(-1, fixture.Log.TermAt(first - 2));
         Assert.Equal(first - 1 <= 100 ? 1 : 2, fixture.Log.TermAt(first - 1));
-        Assert.Equal(StatusCode.NotFound, Assert.Throws<PgraftException>(() => fixture.Log.Read(first - 1)).Code);
+        var error = Assert.Throws<PgraftException>(() => fixture.Log.Read(first - 1));
+        Assert.Equal(StatusCode.NotFound, error.Code);
         Assert.Equal(0, fixture.Log.Read(first - 1, 10, 1000, []));
         fixture.Log.Dispose();
         Assert.True(fixture.Log.DiskBytes < bytes);
@@ -114,6 +116,30 @@ public class LogFailureTests
         Assert.Equal(1, fixture.Log.FirstIndex);
         release.Set();
         await fixture.Log.WaitDurableAsync(205);
+    }
+
+    [Fact]
+    public async Task Compaction_waits_until_a_replacement_is_on_disk()
+    {
+        using var release = new ManualResetEventSlim();
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 200);
+        fixture.Disk.HoldSyncs = release;
+        fixture.Log.AppendRange([LogFixture.Entry(50, 2)]);
+        fixture.Log.CompactPrefix(49);
+        Assert.Equal(1, fixture.Log.FirstIndex);
+        SimulatedDisk crashed = fixture.Disk.Reboot(Survival.Nothing, new Random(1));
+        using (var old = new LogFixture(crashed, 49, 1))
+        {
+            Assert.Equal(200, old.Log.LastIndex);
+        }
+
+        release.Set();
+        await fixture.Log.WaitDurableAsync(50);
+        fixture.Log.CompactPrefix(49);
+        Assert.Equal(50, fixture.Log.FirstIndex);
+        fixture.Reopen(49, 1);
+        Assert.Equal("50:2", fixture.Terms);
     }
 
     [Fact]
@@ -160,7 +186,8 @@ public class LogFailureTests
         using var release = new ManualResetEventSlim();
         using var fixture = new LogFixture();
         fixture.Disk.HoldSyncs = release;
-        fixture.Log.AppendRange(Enumerable.Range(1, 4).Select(i => LogFixture.Entry(i, 1)).ToArray());
+        fixture.Log.AppendRange(
+            [.. Enumerable.Range(1, 4).Select(index => LogFixture.Entry(index, 1))]);
         Task covered = fixture.Log.WaitDurableAsync(2).AsTask();
         Task dropped = fixture.Log.WaitDurableAsync(4).AsTask();
         fixture.Log.Reset(3, 2);

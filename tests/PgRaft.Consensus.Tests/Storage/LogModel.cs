@@ -66,7 +66,8 @@ internal sealed class LogModel(SimulatedDisk disk, Random random)
             Assert.Equal(first, last - 1);
         }
 
-        using SegmentedLog again = SegmentedLog.Open(OptionsOn(rebooted.Clone()), BaseIndex, BaseTerm);
+        LogOptions options = OptionsOn(rebooted.Clone());
+        using SegmentedLog again = SegmentedLog.Open(options, BaseIndex, BaseTerm);
         Assert.Equal("after"u8.ToArray(), again.Read(again.LastIndex).Payload.ToArray());
         Assert.Equal(EntryKind.Empty, again.Read(again.LastIndex - 1).Kind);
     }

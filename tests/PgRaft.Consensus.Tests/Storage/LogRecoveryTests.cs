@@ -54,7 +54,8 @@ public class LogRecoveryTests
             PgraftException error = Refused(damaged);
             Assert.Equal(StatusCode.IoError, error.Code);
             Assert.Contains(LogFixture.Segment(1), error.Message, StringComparison.Ordinal);
-            Assert.EndsWith($"at offset {OffsetOf(index)}", error.Message, StringComparison.Ordinal);
+            string end = $"at offset {OffsetOf(index)}";
+            Assert.EndsWith(end, error.Message, StringComparison.Ordinal);
             Assert.NotNull(error.Hint);
         }
     }
@@ -130,6 +131,26 @@ public class LogRecoveryTests
         fixture.Log.Dispose();
         fixture.Disk.Rename(LogFixture.Segment(1), LogFixture.Segment(7));
         Assert.Contains("is segment 1's", Refused(fixture.Disk).Detail, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(3, 100, "follows term 3, not 1")]
+    [InlineData(1, 90, "wrong")]
+    public async Task A_segment_of_another_log_is_refused(
+        long otherTerm, int payloadBytes, string reason)
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 60, payloadBytes: 100);
+        fixture.Log.Dispose();
+        using var other = new LogFixture();
+        await other.AppendAsync(otherTerm, 60, payloadBytes);
+        other.Log.Dispose();
+        using (IStorageFile file = fixture.Disk.Open(LogFixture.Segment(2)))
+        {
+            file.Write(0, other.Disk.Content(LogFixture.Segment(2)));
+        }
+
+        Assert.Contains(reason, Refused(fixture.Disk).Detail, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -240,7 +261,8 @@ public class LogRecoveryTests
     private static LogRecord Record(int index) =>
         LogFixture.Entry(index, 1, new string('b', 20));
 
-    private static PgraftException Refused(SimulatedDisk disk, long baseIndex = 0, long baseTerm = 0) =>
+    private static PgraftException Refused(
+        SimulatedDisk disk, long baseIndex = 0, long baseTerm = 0) =>
         Assert.Throws<PgraftException>(
             () => SegmentedLog.Open(LogModel.OptionsOn(disk), baseIndex, baseTerm));
 }

@@ -1,6 +1,7 @@
 // A disk that behaves as badly as disks may: until synced, each 512-byte sector of a write and each
 // change of a name may or may not survive a power failure (names survive in order). It can lose
-// power at any mutating operation, fail a sync, and run out of space.
+// power at any mutating operation, fail a sync (and then forgets what was to be written), and run
+// out of space.
 // Threading: one lock over everything.
 using System.Text;
 using PgRaft.Consensus.Storage;
@@ -277,6 +278,7 @@ internal sealed class SimulatedDisk : IStorageIo
             for (int i = 0; i < data.Length; i++)
             {
                 inode.Live[(int)offset + i] = data[i];
+                inode.Dirty.Add(((int)offset + i) / SectorBytes);
             }
 
             Step();
@@ -290,8 +292,16 @@ internal sealed class SimulatedDisk : IStorageIo
         lock (_gate)
         {
             Step();
-            CountSync(path);
-            inode.Durable = [.. inode.Live];
+            try
+            {
+                CountSync(path);
+                inode.WriteDirty();
+            }
+            finally
+            {
+                // As kernels do: a failed sync forgets what it did not write.
+                inode.Dirty.Clear();
+            }
         }
     }
 
@@ -303,6 +313,22 @@ internal sealed class SimulatedDisk : IStorageIo
         internal List<byte> Live { get; } = [];
 
         internal byte[] Durable { get; set; } = [];
+
+        // Sectors written since the last sync.
+        internal HashSet<int> Dirty { get; } = [];
+
+        internal void WriteDirty()
+        {
+            byte[] durable = new byte[Live.Count];
+            Durable.CopyTo(durable, 0);
+            foreach (int sector in Dirty)
+            {
+                int at = sector * SectorBytes;
+                Live.CopyTo(at, durable, at, Math.Min(SectorBytes, Live.Count - at));
+            }
+
+            Durable = durable;
+        }
 
         internal Inode Survive(Survival survival, Random random)
         {

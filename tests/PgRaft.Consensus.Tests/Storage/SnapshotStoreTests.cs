@@ -258,7 +258,8 @@ public class SnapshotStoreTests
         var store = SnapshotStore.Open(Directory, new SimulatedDisk());
         using SnapshotReceiver receiver = store.ReceiveWriter(sent.Index, sent.Term, file.Length);
         receiver.Write(0, file.AsSpan(0, 100));
-        foreach ((long offset, int count) in new (long, int)[] { (0, 100), (101, 1), (100, file.Length) })
+        (long, int)[] misfits = [(0, 100), (101, 1), (100, file.Length)];
+        foreach ((long offset, int count) in misfits)
         {
             var error = Assert.Throws<PgraftException>(
                 () => receiver.Write(offset, new byte[count]));

@@ -135,6 +135,7 @@ public class TermStoreTests
         Assert.Throws<PgraftException>(() => store.Save(2, 2));
         Assert.Equal((1, 1), store.Current);
         disk.FailSync = 0;
-        Assert.Equal(StatusCode.IoError, Assert.Throws<PgraftException>(() => store.Save(3, 3)).Code);
+        var error = Assert.Throws<PgraftException>(() => store.Save(3, 3));
+        Assert.Equal(StatusCode.IoError, error.Code);
     }
 }

@@ -7,6 +7,13 @@ internal static class Eventually
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
+    /// <summary>A signal that never runs its waiter on the thread that gives it.</summary>
+    public static TaskCompletionSource NewSignal() =>
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public static TaskCompletionSource<T> NewSignal<T>() =>
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     public static async Task TrueAsync(Func<bool> condition, string what)
     {
         long start = Stopwatch.GetTimestamp();

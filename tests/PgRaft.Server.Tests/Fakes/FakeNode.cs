@@ -29,16 +29,20 @@ internal sealed class FakeNode : IRaftNode
 
     public StateMachine StateMachine { get; }
 
-    public Func<ReadOnlyMemory<byte>, long, CancellationToken, ValueTask<Proposal>> OnPropose { get; set; }
+    public Func<ReadOnlyMemory<byte>, long, CancellationToken, ValueTask<Proposal>>
+        OnPropose
+    { get; set; }
 
     public Func<CancellationToken, ValueTask<long>> OnReadBarrier { get; set; } = _ => new(0L);
 
-    public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>> OnForward { get; set; } =
-        (_, _) => throw new PgraftException(StatusCode.NoLeader, "no leader is known");
+    public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>
+        OnForward
+    { get; set; } = (_, _) => throw new PgraftException(StatusCode.NoLeader, "no leader is known");
 
     public Func<CancellationToken, Task> OnFound { get; set; } = _ => Task.CompletedTask;
 
-    public Func<MemberAddress, CancellationToken, Task> OnAdd { get; set; } = (_, _) => Task.CompletedTask;
+    public Func<MemberAddress, CancellationToken, Task> OnAdd { get; set; } =
+        (_, _) => Task.CompletedTask;
 
     public Func<int, CancellationToken, Task> OnRemove { get; set; } = (_, _) => Task.CompletedTask;
 
@@ -64,7 +68,9 @@ internal sealed class FakeNode : IRaftNode
 
     public bool IsStopped { get; private set; }
 
-    public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>? ForwardHandler { get; set; }
+    public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>?
+        ForwardHandler
+    { get; set; }
 
     public Task<PgraftException> Failure => _failure.Task;
 
@@ -107,7 +113,13 @@ internal sealed class FakeNode : IRaftNode
             Proposals++;
             long index = StateMachine.AppliedIndex + 1;
             var result = StateMachine.Apply(index, Status.Term, command.Span);
-            Volatile.Write(ref _status, Status with { AppliedIndex = index, CommitIndex = index, LastIndex = index });
+            var applied = Status with
+            {
+                AppliedIndex = index,
+                CommitIndex = index,
+                LastIndex = index,
+            };
+            Volatile.Write(ref _status, applied);
             return new(new Proposal(index, Status.Term, result));
         }
     }
@@ -122,14 +134,16 @@ internal sealed class FakeNode : IRaftNode
 
     public ValueTask<long> ReadBarrierAsync(CancellationToken token) => OnReadBarrier(token);
 
-    public ValueTask WaitCommittedAsync(long index, CancellationToken token) => OnWait(index, token);
+    public ValueTask WaitCommittedAsync(long index, CancellationToken token) =>
+        OnWait(index, token);
 
     public ValueTask WaitAppliedAsync(long index, CancellationToken token) => OnWait(index, token);
 
     public ValueTask<ReadOnlyMemory<byte>> ForwardToLeaderAsync(
         ReadOnlyMemory<byte> request, CancellationToken token) => OnForward(request, token);
 
-    public Task AddMemberAsync(MemberAddress member, CancellationToken token) => OnAdd(member, token);
+    public Task AddMemberAsync(MemberAddress member, CancellationToken token) =>
+        OnAdd(member, token);
 
     public Task RemoveMemberAsync(int nodeId, CancellationToken token) => OnRemove(nodeId, token);
 

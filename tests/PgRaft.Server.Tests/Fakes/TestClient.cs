@@ -1,5 +1,5 @@
-// The client's side of the request protocol, written from docs/protocol.md and nothing else, so that
-// the server's codec is not checked against itself. Every wait has a deadline.
+// The client's side of the request protocol, written from docs/protocol.md and nothing else, so
+// that the server's codec is not checked against itself. Every wait has a deadline.
 using System.Buffers.Binary;
 using System.Net.Sockets;
 using System.Text;
@@ -12,7 +12,8 @@ namespace PgRaft.Server.Tests.Fakes;
 internal sealed class TestClient : IDisposable
 {
     private const int DeadlineMs = 20_000;
-    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+    private readonly Socket _socket = new(
+        AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
     {
         ReceiveTimeout = DeadlineMs,
         SendTimeout = DeadlineMs,
@@ -135,11 +136,14 @@ internal sealed record Answer(StatusCode Status, uint RequestId, object?[][] Row
 {
     public object? Value => Assert.Single(Assert.Single(Rows));
 
-    public string? Message => (string?)Rows[0][0];
+    public string? Message => Text(0);
 
-    public string? Detail => (string?)Rows[0][1];
+    public string? Detail => Text(1);
 
-    public string? Hint => (string?)Rows[0][2];
+    public string? Hint => Text(2);
+
+    /// <summary>What a failed assertion should show.</summary>
+    public string Summary => $"{Status}: {string.Join(" | ", Rows.SelectMany(r => r))}";
 
     public static Answer Parse(ReadOnlySpan<byte> body)
     {
@@ -161,11 +165,21 @@ internal sealed record Answer(StatusCode Status, uint RequestId, object?[][] Row
             rows);
     }
 
+    private string? Text(int column) =>
+        Rows.Length > 0 && column < Rows[0].Length ? Rows[0][column] as string : null;
+
     private static object? ReadValue(ref ReadOnlySpan<byte> rest)
     {
         byte tag = rest[0];
         rest = rest[1..];
-        int size = tag switch { 0 => 0, 1 => 1, 2 => 4, 3 => 8, _ => 4 + BitConverter.ToInt32(rest) };
+        int size = tag switch
+        {
+            0 => 0,
+            1 => 1,
+            2 => 4,
+            3 => 8,
+            _ => 4 + BitConverter.ToInt32(rest),
+        };
         var payload = rest[..size];
         rest = rest[size..];
         return tag switch

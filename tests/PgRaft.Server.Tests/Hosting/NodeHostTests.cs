@@ -25,7 +25,13 @@ public class NodeHostTests
         host.Node.Lead();
         await host.Host.StopAsync();
         Assert.Equal(
-            [WorkerState.Starting, WorkerState.Running, WorkerState.Waiting, WorkerState.Running, WorkerState.Stopped],
+            [
+                WorkerState.Starting,
+                WorkerState.Running,
+                WorkerState.Waiting,
+                WorkerState.Running,
+                WorkerState.Stopped,
+            ],
             host.Status.States);
         Assert.True(host.Node.IsStopped);
     }
@@ -34,7 +40,7 @@ public class NodeHostTests
     public async Task Nothing_serves_before_the_node_has_started()
     {
         await using var host = TestHost.Create();
-        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var started = Eventually.NewSignal();
         host.OnNodeStart = () => started.Task;
         var starting = host.Host.StartAsync();
         await Eventually.TrueAsync(() => host.Node is not null, "the node exists");
@@ -51,7 +57,10 @@ public class NodeHostTests
     {
         await using var host = TestHost.Create();
         host.OnNodeStart = () => throw new PgraftException(
-            StatusCode.WrongState, "the directory is another node's", "It is node 2's.", "Use another.");
+            StatusCode.WrongState,
+            "the directory is another node's",
+            "It is node 2's.",
+            "Use another.");
         await host.Host.StartAsync();
         Assert.Equal(WorkerState.Error, host.Status.Last.State);
         Assert.Equal(StatusCode.WrongState, host.Status.Last.ErrorStatus);
@@ -94,8 +103,8 @@ public class NodeHostTests
     public async Task A_stop_interrupts_a_start()
     {
         await using var host = TestHost.Create();
-        var entered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var released = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var entered = Eventually.NewSignal();
+        var released = Eventually.NewSignal();
         host.OnNodeStart = async () =>
         {
             entered.SetResult();
@@ -143,8 +152,7 @@ public class NodeHostTests
     public async Task Only_the_leader_compacts_and_a_reload_changes_when()
     {
         await using var host = await TestHost.StartAsync();
-        for (int i = 0; i < 50; i++)
-            await host.Node.ApplyAsync(CommandEncoder.KvPut("k"u8, "v"u8), 0, TestContext.Current.CancellationToken);
+        await PutFiftyAsync(host.Node);
         host.Node.Follow(2);
         host.Host.Reload(TestHost.Options(host.Directory, compactionThreshold: 10));
         Assert.Equal(50, host.Node.Proposals);
@@ -157,8 +165,7 @@ public class NodeHostTests
     public async Task A_compaction_that_failed_is_tried_again_at_the_next_change()
     {
         await using var host = await TestHost.StartAsync();
-        for (int i = 0; i < 50; i++)
-            await host.Node.ApplyAsync(CommandEncoder.KvPut("k"u8, "v"u8), 0, TestContext.Current.CancellationToken);
+        await PutFiftyAsync(host.Node);
         int attempts = 0;
         host.Node.OnPropose = (command, term, token) => Interlocked.Increment(ref attempts) == 1
             ? throw new PgraftException(StatusCode.NotDone, "not now")
@@ -172,5 +179,12 @@ public class NodeHostTests
             },
             "history is compacted");
         Assert.True(attempts >= 2);
+    }
+
+    private static async Task PutFiftyAsync(FakeNode node)
+    {
+        byte[] command = CommandEncoder.KvPut("k"u8, "v"u8);
+        for (int i = 0; i < 50; i++)
+            await node.ApplyAsync(command, 0, TestContext.Current.CancellationToken);
     }
 }

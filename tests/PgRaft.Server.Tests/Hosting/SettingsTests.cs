@@ -12,7 +12,8 @@ public class SettingsTests
     [Fact]
     public void A_founding_list_is_read_in_order()
     {
-        var members = MemberSyntax.ParseInitialCluster("1=a:7001, 2=[fd00::2]:7002,3=10.0.0.3:7003", 2);
+        var members = MemberSyntax.ParseInitialCluster(
+            "1=a:7001, 2=[fd00::2]:7002,3=10.0.0.3:7003", 2);
         Assert.Equal(
             [
                 new MemberAddress(1, "a", 7001),
@@ -70,11 +71,14 @@ public class SettingsTests
         { "data_dir", n => n with { DataDirectory = "relative" } },
         { "election_timeout", n => n with { ElectionTimeoutMs = 299 } },
         { "heartbeat_interval", n => n with { HeartbeatIntervalMs = 0 } },
-        { "snapshot_interval", n => n with { Runtime = n.Runtime with { SnapshotIntervalEntries = 0 } } },
-        { "max_log_entries", n => n with { Runtime = n.Runtime with { MaxLogEntries = -1 } } },
-        { "batch_size", n => n with { Runtime = n.Runtime with { BatchSizeEntries = 0 } } },
-        { "max_batch_delay", n => n with { Runtime = n.Runtime with { MaxBatchDelayMs = 1001 } } },
-        { "compaction_threshold", n => n with { Runtime = n.Runtime with { CompactionThresholdRevisions = -1 } } },
+        { "snapshot_interval", n => Runtime(n, r => r with { SnapshotIntervalEntries = 0 }) },
+        { "max_log_entries", n => Runtime(n, r => r with { MaxLogEntries = -1 }) },
+        { "batch_size", n => Runtime(n, r => r with { BatchSizeEntries = 0 }) },
+        { "max_batch_delay", n => Runtime(n, r => r with { MaxBatchDelayMs = 1001 }) },
+        {
+            "compaction_threshold",
+            n => Runtime(n, r => r with { CompactionThresholdRevisions = -1 })
+        },
         { "not a usable address", n => n with { ListenAddress = "a b" } },
     };
 
@@ -99,4 +103,8 @@ public class SettingsTests
         var error = Assert.Throws<PgraftException>(() => options.Checked());
         Assert.Contains("max_value_size", error.Message, StringComparison.Ordinal);
     }
+
+    private static NodeOptions Runtime(
+        NodeOptions node, Func<RuntimeOptions, RuntimeOptions> change) =>
+        node with { Runtime = change(node.Runtime) };
 }

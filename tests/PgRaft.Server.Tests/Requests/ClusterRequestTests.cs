@@ -39,7 +39,7 @@ public sealed class ClusterRequestTests : IAsyncLifetime
     [Fact]
     public async Task Init_answers_when_the_cluster_is_founded()
     {
-        var founded = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var founded = Eventually.NewSignal();
         Node.OnFound = _ => founded.Task;
         var answer = _client.CallAsync(RequestCode.Init);
         await Eventually.TrueAsync(() => _host.Status.Last.RequestsPending == 1, "it runs");
@@ -103,7 +103,8 @@ public sealed class ClusterRequestTests : IAsyncLifetime
     {
         Node.OnAdd = (_, _) => throw new InvalidOperationException("must not be asked");
         var id = await AddAsync(2, "h", 7001);
-        Assert.Equal((StatusCode.WrongState, "node 2 is already a member"), (id.Status, id.Message));
+        Assert.Equal(
+            (StatusCode.WrongState, "node 2 is already a member"), (id.Status, id.Message));
         var address = await AddAsync(4, "FD00::3", 7001);
         Assert.Equal(StatusCode.WrongState, address.Status);
         Assert.Contains("node 3 already has", address.Message, StringComparison.Ordinal);

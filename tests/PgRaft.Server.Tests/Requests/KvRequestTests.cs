@@ -98,7 +98,8 @@ public sealed class KvRequestTests : IAsyncLifetime
     public async Task Limits_are_checked_before_anything_enters_the_log()
     {
         var empty = await PutAsync(string.Empty, "v");
-        Assert.Equal((StatusCode.BadArgument, "key must not be empty"), (empty.Status, empty.Message));
+        Assert.Equal(
+            (StatusCode.BadArgument, "key must not be empty"), (empty.Status, empty.Message));
 
         var key = await PutAsync(new string('k', 4097), "v");
         Assert.Equal((StatusCode.TooLarge, "key is too large"), (key.Status, key.Message));
@@ -109,7 +110,8 @@ public sealed class KvRequestTests : IAsyncLifetime
         Assert.Contains("max_value_size", value.Hint, StringComparison.Ordinal);
 
         var lease = await _client.CallAsync(RequestCode.KvPut, "k", "v", 7L);
-        Assert.Equal((StatusCode.BadArgument, "lease 7 does not exist"), (lease.Status, lease.Message));
+        Assert.Equal(
+            (StatusCode.BadArgument, "lease 7 does not exist"), (lease.Status, lease.Message));
         Assert.Equal(0, _host.Node.Proposals);
     }
 

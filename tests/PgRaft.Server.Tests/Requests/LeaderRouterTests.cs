@@ -82,7 +82,7 @@ public sealed class LeaderRouterTests : IAsyncLifetime
     [InlineData(StatusCode.NoLeader)]
     public async Task A_certain_failure_is_tried_again_when_leadership_changes(StatusCode code)
     {
-        var failed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var failed = Eventually.NewSignal();
         Node.Follow(2);
         Node.OnForward = (frame, token) =>
         {
@@ -101,7 +101,7 @@ public sealed class LeaderRouterTests : IAsyncLifetime
     [Fact]
     public async Task It_is_tried_again_when_the_same_leader_is_heard_from()
     {
-        var failed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var failed = Eventually.NewSignal();
         Node.Follow(2);
         Node.OnForward = (frame, token) =>
         {
@@ -281,7 +281,8 @@ public sealed class LeaderRouterTests : IAsyncLifetime
     public async Task Without_a_configuration_there_is_no_cluster_to_ask()
     {
         Node.Status = new NodeStatus();
-        foreach (var answer in new[] { await PutAsync(), await _client.CallAsync(RequestCode.LogSync) })
+        var read = await _client.CallAsync(RequestCode.LogSync);
+        foreach (var answer in new[] { await PutAsync(), read })
         {
             Assert.Equal(StatusCode.WrongState, answer.Status);
             Assert.Contains("pgraft_init()", answer.Hint, StringComparison.Ordinal);

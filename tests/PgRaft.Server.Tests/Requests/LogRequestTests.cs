@@ -47,7 +47,8 @@ public sealed class LogRequestTests : IAsyncLifetime
     public async Task Appends_are_checked_before_they_enter_the_log()
     {
         var term = await _client.CallAsync(RequestCode.LogAppend, 0L, "x");
-        Assert.Equal((StatusCode.BadArgument, "term must be at least 1"), (term.Status, term.Message));
+        Assert.Equal(
+            (StatusCode.BadArgument, "term must be at least 1"), (term.Status, term.Message));
         var data = await _client.CallAsync(RequestCode.LogAppend, null, new string('x', 4097));
         Assert.Equal((StatusCode.TooLarge, "data is too large"), (data.Status, data.Message));
     }
@@ -65,7 +66,8 @@ public sealed class LogRequestTests : IAsyncLifetime
         };
         Assert.Equal(true, (await _client.CallAsync((RequestCode)code, 17L)).Value);
         Assert.Equal(17, asked);
-        Assert.Equal(StatusCode.BadArgument, (await _client.CallAsync((RequestCode)code, 0L)).Status);
+        var bad = await _client.CallAsync((RequestCode)code, 0L);
+        Assert.Equal(StatusCode.BadArgument, bad.Status);
     }
 
     [Theory]
@@ -133,7 +135,10 @@ public sealed class LogRequestTests : IAsyncLifetime
         ];
         var answer = await _client.CallAsync(RequestCode.LogGetReplication);
         Assert.Equal(
-            [[2, 9L, 10L, true, 1L, 12L, "replicate"], [3, 0L, 1L, false, 10L, null, "unreachable"]],
+            [
+                [2, 9L, 10L, true, 1L, 12L, "replicate"],
+                [3, 0L, 1L, false, 10L, null, "unreachable"],
+            ],
             answer.Rows);
     }
 

@@ -23,7 +23,8 @@ public class RequestSocketTests
     public async Task What_a_crashed_predecessor_left_is_removed()
     {
         await using var host = TestHost.Create();
-        await File.WriteAllTextAsync(host.SocketPath, "stale", TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(
+            host.SocketPath, "stale", TestContext.Current.CancellationToken);
         await host.Host.StartAsync();
         using var client = host.Connect();
         Assert.Equal(StatusCode.Ok, (await client.CallAsync(RequestCode.GetNodes)).Status);
@@ -108,11 +109,35 @@ public class RequestSocketTests
     }
 
     [Fact]
+    public async Task Random_bodies_are_each_answered_and_do_no_harm()
+    {
+        await using var host = await TestHost.StartAsync();
+        using var client = host.Connect();
+        int seed = Environment.TickCount;
+        var random = new Random(seed);
+        for (uint id = 1; id <= 500; id++)
+        {
+            var frame = TestClient.Frame(random.Next(0, 30), id, 1000);
+            var values = new byte[random.Next(0, 40)];
+            random.NextBytes(values);
+            BitConverter.TryWriteBytes(frame, 16 + values.Length);
+            frame[16] = (byte)random.Next(0, 4);
+            client.SendRaw([.. frame, .. values]);
+            var answer = client.Receive();
+            Assert.True(
+                answer.RequestId == id && answer.Status != StatusCode.Internal,
+                $"seed {seed}: {answer.Summary}");
+        }
+
+        Assert.Equal(StatusCode.Ok, (await client.CallAsync(RequestCode.GetNodes)).Status);
+    }
+
+    [Fact]
     public async Task A_request_is_cancelled_when_its_client_goes()
     {
         await using var host = await TestHost.StartAsync();
-        var entered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var cancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var entered = Eventually.NewSignal();
+        var cancelled = Eventually.NewSignal();
         host.Node.OnPropose = async (_, _, token) =>
         {
             entered.SetResult();
@@ -181,7 +206,7 @@ public class RequestSocketTests
     public async Task Requests_are_counted_while_they_run_and_after()
     {
         await using var host = await TestHost.StartAsync();
-        var release = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var release = Eventually.NewSignal<long>();
         host.Node.OnReadBarrier = _ => new(release.Task);
         using var client = host.Connect();
         client.Send(RequestCode.KvGet, 10_000, "k", true);
@@ -196,7 +221,7 @@ public class RequestSocketTests
     public async Task A_stop_answers_what_is_running()
     {
         await using var host = await TestHost.StartAsync();
-        var entered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var entered = Eventually.NewSignal();
         host.Node.OnReadBarrier = async token =>
         {
             entered.SetResult();

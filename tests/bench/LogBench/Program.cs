@@ -1,6 +1,6 @@
 // Measures what the log costs above the disk: a batch of 100 entries of 128 bytes appended and
-// synced, against one write and one fdatasync of as many bytes to a file of zeros, taken in turns in
-// one run on one file system, so that a noisy disk is equally noisy to both.
+// synced, against one write and one fdatasync of as many bytes to a file of zeros, taken in turns
+// in one run on one file system, so that a noisy disk is equally noisy to both.
 //
 //   dotnet run -c Release --project tests/bench/LogBench [DIRECTORY] [ROUNDS]
 //
