@@ -256,7 +256,7 @@ static void
 stop_core(void)
 {
 	int64		deadline_ns = pgraft_now_ns() + STOP_LIMIT_MS * NS_PER_MS;
-	PgraftStatus status;
+	PgraftStatus status = {0};
 	sigset_t	old;
 
 	pgraft_block_signals(&old);
@@ -270,6 +270,9 @@ stop_core(void)
 		clear_wake_fd();
 		(void) pgraft_drain_log(&core);
 		state = core_state(&status);
+		if (state == PGRAFT_WORKER_ERROR)
+			ereport(WARNING,
+					(errmsg("pgraft: the cluster worker failed: %s", status.error)));
 		if (state == PGRAFT_WORKER_STOPPED || state == PGRAFT_WORKER_ERROR)
 			return;
 		if (left_ms <= 0)

@@ -33,20 +33,24 @@ public interface IRaftNode : IAsyncDisposable
     Task<PgraftException> Failure { get; }
 
     /// <summary>Opens the storage, binds the port and starts taking part.</summary>
-    /// <exception cref="PgraftException">Stamp of another node, damaged storage, busy port, unwritable directory.</exception>
+    /// <exception cref="PgraftException">Stamp of another node, damaged storage, busy port,
+    /// unwritable directory.</exception>
     Task StartAsync(CancellationToken token);
 
     /// <summary>Founds a cluster of this node alone; returns once it leads.</summary>
-    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/> when a configuration exists.</exception>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/> when a configuration
+    /// exists.</exception>
     Task FoundAsync(CancellationToken token);
 
     /// <summary>
     /// Proposes a command on the leader and waits until it is committed and applied here.
     /// </summary>
     /// <param name="command">Encoded command; copied before the method returns.</param>
-    /// <param name="expectedTerm">Refused with <see cref="StatusCode.NotDone"/> unless it is the current term; 0 = any.</param>
+    /// <param name="expectedTerm">Refused with <see cref="StatusCode.NotDone"/> unless it is the
+    /// current term; 0 = any.</param>
     /// <param name="token">Ends the waiting.</param>
-    /// <exception cref="PgraftException"><see cref="StatusCode.NotLeader"/> on another member; forwarding is the caller's.</exception>
+    /// <exception cref="PgraftException"><see cref="StatusCode.NotLeader"/> on another member;
+    /// forwarding is the caller's.</exception>
     ValueTask<Proposal> ProposeAsync(
         ReadOnlyMemory<byte> command, long expectedTerm, CancellationToken token);
 
@@ -77,7 +81,11 @@ public interface IRaftNode : IAsyncDisposable
     /// Answers requests that other members forwarded here. Set before <see cref="StartAsync"/>.
     /// It must answer errors inside its own format; an exception closes the connection.
     /// </summary>
-    Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>? ForwardHandler { get; set; }
+    Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>? ForwardHandler
+    {
+        get;
+        set;
+    }
 
     /// <summary>
     /// Leader only: catches the node up, then makes it a voter; returns when the new
@@ -105,7 +113,8 @@ public interface IRaftNode : IAsyncDisposable
     IReadOnlyList<FollowerProgress> GetReplication();
 
     /// <summary>Reads one log entry.</summary>
-    /// <exception cref="PgraftException"><see cref="StatusCode.NotFound"/> below the first or beyond the last index.</exception>
+    /// <exception cref="PgraftException"><see cref="StatusCode.NotFound"/> below the first or
+    /// beyond the last index.</exception>
     ValueTask<LogEntryView> ReadEntryAsync(long index, CancellationToken token);
 
     /// <summary>
@@ -117,6 +126,8 @@ public interface IRaftNode : IAsyncDisposable
     /// <summary>Takes over the settings that may change at run time.</summary>
     void Reload(RuntimeOptions options);
 
-    /// <summary>Orderly stop: resigns if it leads, closes connections, syncs and closes the storage.</summary>
+    /// <summary>
+    /// Orderly stop: resigns if it leads, closes connections, syncs and closes the storage.
+    /// </summary>
     Task StopAsync(CancellationToken token);
 }

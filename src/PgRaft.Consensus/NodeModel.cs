@@ -54,7 +54,9 @@ public sealed record NodeStatus
     /// <summary>Index of the last entry in the log.</summary>
     public long LastIndex { get; init; }
 
-    /// <summary>Index of the first entry still in the log; LastIndex + 1 when it holds none.</summary>
+    /// <summary>
+    /// Index of the first entry still in the log; LastIndex + 1 when it holds none.
+    /// </summary>
     public long FirstIndex { get; init; }
 
     /// <summary>Last index covered by the newest snapshot; 0 = none.</summary>
@@ -88,26 +90,30 @@ public readonly record struct Proposal(long Index, long Term, ApplyResult Result
 /// <summary>A member as seen from here.</summary>
 /// <param name="Address">Id and address.</param>
 /// <param name="IsLeader">Whether this node takes it for the leader.</param>
-/// <param name="IsActive">Whether it was heard from within the election timeout; null = this node cannot tell.</param>
+/// <param name="IsActive">Whether it was heard from within the election timeout; null = this node
+/// cannot tell.</param>
 public sealed record MemberView(MemberAddress Address, bool IsLeader, bool? IsActive);
 
 /// <summary>A follower's progress, on the leader.</summary>
 /// <param name="NodeId">The follower.</param>
-/// <param name="MatchIndex">Highest index known durable there in this leadership. <c>MatchIndex &lt; NextIndex</c>.</param>
+/// <param name="MatchIndex">Highest index known durable there in this leadership.
+/// <c>MatchIndex &lt; NextIndex</c>.</param>
 /// <param name="NextIndex">Next index to send.</param>
 /// <param name="IsActive">Answered within the election timeout.</param>
 /// <param name="Lag">Entries in the leader's log that it has not acknowledged.</param>
 /// <param name="LastContactMs">Milliseconds since its last answer; null = never.</param>
 /// <param name="State">probe, replicate, snapshot or unreachable.</param>
 public sealed record FollowerProgress(
-    int NodeId, long MatchIndex, long NextIndex, bool IsActive, long Lag, long? LastContactMs, string State);
+    int NodeId, long MatchIndex, long NextIndex, bool IsActive, long Lag, long? LastContactMs,
+    string State);
 
 /// <summary>A log entry to be shown.</summary>
 /// <param name="Index">Log index.</param>
 /// <param name="Term">Term it was proposed in.</param>
 /// <param name="IsConfiguration">Whether it holds a configuration.</param>
 /// <param name="Payload">Command bytes; empty for a leader's first entry of its term.</param>
-public sealed record LogEntryView(long Index, long Term, bool IsConfiguration, ReadOnlyMemory<byte> Payload);
+public sealed record LogEntryView(
+    long Index, long Term, bool IsConfiguration, ReadOnlyMemory<byte> Payload);
 
 /// <summary>Settings fixed for the life of the node.</summary>
 public sealed record NodeOptions
@@ -124,7 +130,9 @@ public sealed record NodeOptions
     /// <summary>Absolute path of the data directory.</summary>
     public required string DataDirectory { get; init; }
 
-    /// <summary>Founding members for static bootstrap; empty = wait to be founded or added.</summary>
+    /// <summary>
+    /// Founding members for static bootstrap; empty = wait to be founded or added.
+    /// </summary>
     public required IReadOnlyList<MemberAddress> InitialCluster { get; init; }
 
     /// <summary>Lower bound of the election timeout; the upper bound is twice it.</summary>

@@ -5,8 +5,6 @@
 // WorkerState.Error.
 using System.Runtime.ExceptionServices;
 
-using Microsoft.Extensions.Logging;
-
 using PgRaft.Core;
 using PgRaft.Server.Hosting;
 
@@ -15,7 +13,6 @@ namespace PgRaft.Native;
 internal sealed unsafe class CoreInstance
 {
     private const int LogCapacity = 1024;
-    private const int LogEvent = 3000;
 
     private static CoreInstance? _instance;
 
@@ -73,6 +70,7 @@ internal sealed unsafe class CoreInstance
     {
         try
         {
+            InlineCompletions.Enable();
             CatchUnhandled();
             var options = ConfigReader.Read(config);
             var host = new NodeHost(options, NodeHost.CreateRaftNode, _status, _log);
@@ -81,7 +79,6 @@ internal sealed unsafe class CoreInstance
         }
         catch (Exception e)
         {
-            _log.Write(LogLevel.Error, LogEvent, "PgRaft.Native", e.Message);
             _status.PublishError(NodeHost.Described(e));
             throw;
         }
@@ -99,8 +96,7 @@ internal sealed unsafe class CoreInstance
         TaskScheduler.UnobservedTaskException += (_, unobserved) =>
         {
             unobserved.SetObserved();
-            _log.Write(
-                LogLevel.Error, LogEvent, "PgRaft.Native", unobserved.Exception.ToString());
+            _host?.ReportUnobserved(unobserved.Exception);
         };
     }
 }

@@ -5,6 +5,7 @@
 using PgRaft.Consensus;
 using PgRaft.Core;
 using PgRaft.Server.Hosting;
+using PgRaft.Server.Logging;
 
 namespace PgRaft.Native;
 
@@ -59,7 +60,7 @@ internal sealed unsafe class SharedStatus : IStatusSink
         0,
         false,
         error.Code,
-        error.Detail is null ? error.Message : $"{error.Message}: {error.Detail}"));
+        ErrorText.Of(error)));
 
     private void WriteNode(NodeStatus node)
     {

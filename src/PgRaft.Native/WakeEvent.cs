@@ -1,5 +1,7 @@
 // Wakes the worker's main thread through its eventfd. Threading: any thread; one system call.
-// Failure: a write that fails is given up: the main thread also wakes by itself.
+// The main thread waits without a timeout: nothing else would make up for a lost write.
+// Failure: an interrupted write is repeated. A full counter needs no other write, because it has
+// not been read yet; the descriptor itself is open for the life of the process.
 using System.Runtime.InteropServices;
 
 namespace PgRaft.Native;

@@ -27,7 +27,7 @@ public sealed class HostedLibraryTests : IDisposable
         Assert.True(exitCode == 0, string.Join('\n', output));
         Assert.Contains(output, l => l.StartsWith("state 2", StringComparison.Ordinal));
         Assert.Contains(
-            output, l => l.StartsWith("log 1 2000 PgRaft.Server", StringComparison.Ordinal));
+            output, l => l.StartsWith("log 1 2000 server", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -58,7 +58,9 @@ internal sealed partial class Applier : IAsyncDisposable
     /// <summary>Raised after entries were applied; must not block.</summary>
     public event Action? Applied;
 
-    /// <summary>Highest index applied. <c>AppliedIndex &lt;= commit index</c>; never goes back.</summary>
+    /// <summary>
+    /// Highest index applied. <c>AppliedIndex &lt;= commit index</c>; never goes back.
+    /// </summary>
     public long AppliedIndex => Volatile.Read(ref _appliedIndex);
 
     /// <summary>Starts applying.</summary>
@@ -107,7 +109,9 @@ internal sealed partial class Applier : IAsyncDisposable
         Published();
     }
 
-    /// <summary>Restores the state machine from the newest snapshot at start; false when there is none.</summary>
+    /// <summary>
+    /// Restores the state machine from the newest snapshot at start; false when there is none.
+    /// </summary>
     public static bool Restore(SnapshotStore snapshots, StateMachine stateMachine)
     {
         if (snapshots.Current is null)
@@ -225,14 +229,17 @@ internal sealed partial class Applier : IAsyncDisposable
             long start = Stopwatch.GetTimestamp();
             var (configurationIndex, configuration) = _configurations.At(image.AppliedIndex);
             using (var writer = _snapshots.CreateWriter(
-                image.AppliedIndex, image.AppliedTerm, configurationIndex, configuration.Bytes.Span))
+                image.AppliedIndex, image.AppliedTerm, configurationIndex,
+                configuration.Bytes.Span))
             {
                 Core.Snapshots.SnapshotWriter.Write(writer.Content, image, _stopping.Token);
                 writer.Commit();
             }
 
             _log.CompactPrefix(image.AppliedIndex - _options().MaxLogEntries);
-            LogWritten(_logger, image.AppliedIndex, (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+            LogWritten(
+                _logger, image.AppliedIndex,
+                (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds);
         }
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
         {
@@ -243,7 +250,8 @@ internal sealed partial class Applier : IAsyncDisposable
         }
     }
 
-    [LoggerMessage(301, LogLevel.Information, "installed the leader's snapshot at log index {Index}")]
+    [LoggerMessage(301, LogLevel.Information,
+        "installed the leader's snapshot at log index {Index}")]
     private static partial void LogInstalled(ILogger logger, long index);
 
     [LoggerMessage(302, LogLevel.Debug, "wrote a snapshot at log index {Index} in {ElapsedMs} ms")]

@@ -7,10 +7,13 @@ namespace PgRaft.Consensus.Apply;
 internal sealed class IndexWaiters
 {
     private readonly Lock _gate = new();
-    private readonly SortedDictionary<(long Index, long Ticket), TaskCompletionSource> _waiting = [];
+    private readonly SortedDictionary<(long Index, long Ticket), TaskCompletionSource> _waiting =
+        [];
     private long _lastTicket;
 
-    /// <summary>Waits until <paramref name="current"/> is at least <paramref name="index"/>.</summary>
+    /// <summary>
+    /// Waits until <paramref name="current"/> is at least <paramref name="index"/>.
+    /// </summary>
     public async ValueTask WaitAsync(long index, Func<long> current, CancellationToken token)
     {
         if (current() >= index)

@@ -2,8 +2,8 @@
 //
 // What becomes of one is decided when its index is applied here: the same term means it was
 // committed; another term means another leader's entry was committed in its place, so it certainly
-// was not. A snapshot that jumps over the index tells nothing. Truncation here tells nothing either:
-// the entry may survive elsewhere and be committed by a later leader (Ongaro 2014 §3.6.1).
+// was not. A snapshot that jumps over the index tells nothing. Truncation here tells nothing
+// either: the entry may survive elsewhere and be committed by a later leader (Ongaro 2014 §3.6.1).
 // Threading: any thread. Failure: as said.
 using PgRaft.Core;
 

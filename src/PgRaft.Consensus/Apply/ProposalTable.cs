@@ -10,7 +10,9 @@ internal sealed class ProposalTable
     private readonly Lock _gate = new();
     private readonly Dictionary<long, PendingProposal> _pending = [];
 
-    /// <summary>Adds a proposal; one that waited for the same index in an older term is lost.</summary>
+    /// <summary>
+    /// Adds a proposal; one that waited for the same index in an older term is lost.
+    /// </summary>
     public PendingProposal Add(long index, long term)
     {
         var proposal = new PendingProposal(index, term);
@@ -21,7 +23,8 @@ internal sealed class ProposalTable
             _pending.Add(index, proposal);
         }
 
-        displaced?.Lost("Leadership changed after the write was sent, and its log entry was replaced here.");
+        displaced?.Lost(
+            "Leadership changed after the write was sent, and its log entry was replaced here.");
         return proposal;
     }
 

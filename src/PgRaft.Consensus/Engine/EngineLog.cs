@@ -9,8 +9,8 @@
 // A leader goes on at once, so that its own sync runs beside its followers'; the commit index
 // then waits for the sync: CommitIndex <= DurableIndex always.
 //
-// Threading: any thread; _gate orders appends, commits and installations, and is held only for
-// memory work. Failure: a storage error is final and ends the node (StorageFailed).
+// Threading: any thread; _gate orders appends, commits and installations. It is held for memory work,
+// and for the sync of the term file, which is rare. Failure: a storage error is final and ends the node (StorageFailed).
 using DotNext.IO.Log;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
@@ -59,7 +59,10 @@ internal sealed partial class EngineLog
     /// <summary>Raised when an entry changed the configuration in effect; must not block.</summary>
     public event Action? ConfigurationChanged;
 
-    /// <summary>Raised after the term, the vote, the end of the log or the commit index changed; must not block.</summary>
+    /// <summary>
+    /// Raised after the term, the vote, the end of the log or the commit index changed; must not
+    /// block.
+    /// </summary>
     public event Action? Changed;
 
     /// <summary>Highest index known committed. Never goes back.</summary>
@@ -120,7 +123,9 @@ internal sealed partial class EngineLog
     public ValueTask WaitCommittedAsync(long index, CancellationToken token) =>
         _commitWaiters.WaitAsync(index, () => CommitIndex, token);
 
-    /// <summary>Begins a term of which this node is the only voter, before the engine starts.</summary>
+    /// <summary>
+    /// Begins a term of which this node is the only voter, before the engine starts.
+    /// </summary>
     /// <remarks>
     /// The engine makes the only voter a leader in the term it finds; but another node may have
     /// led in that term before it was removed. So the term is made new.
@@ -251,8 +256,11 @@ internal sealed partial class EngineLog
     bool IPersistentState.IsVotedFor(in ClusterMemberId id) =>
         _terms.VotedFor == 0 || _terms.VotedFor == MemberId.ToNodeId(id);
 
-    ValueTask<long> IPersistentState.IncrementTermAsync(ClusterMemberId member, CancellationToken token)
+    async ValueTask<long> IPersistentState.IncrementTermAsync(
+        ClusterMemberId member, CancellationToken token)
     {
+        // Syncs a file, and may have been called from the thread that serves all sockets.
+        await Task.Yield();
         long term;
         lock (_gate)
         {
@@ -262,17 +270,16 @@ internal sealed partial class EngineLog
         }
 
         Changed?.Invoke();
-        return new(term);
+        return term;
     }
 
-    ValueTask IPersistentState.UpdateTermAsync(long term, bool resetLastVote, CancellationToken token)
-    {
-        ObserveTerm(term);
-        return ValueTask.CompletedTask;
-    }
+    ValueTask IPersistentState.UpdateTermAsync(
+        long term, bool resetLastVote, CancellationToken token) => ObserveTermAsync(term);
 
-    ValueTask IPersistentState.UpdateVotedForAsync(ClusterMemberId member, CancellationToken token)
+    async ValueTask IPersistentState.UpdateVotedForAsync(
+        ClusterMemberId member, CancellationToken token)
     {
+        await Task.Yield();
         lock (_gate)
         {
             int nodeId = MemberId.ToNodeId(member);
@@ -281,11 +288,21 @@ internal sealed partial class EngineLog
                 _terms.Save(_terms.Term, nodeId);
             }
         }
-
-        return ValueTask.CompletedTask;
     }
 
-    /// <summary>Moves to a later term, durably, without a vote; does nothing for an earlier one.</summary>
+    /// <summary>As <see cref="ObserveTerm"/>, from a thread that must not block.</summary>
+    public async ValueTask ObserveTermAsync(long term)
+    {
+        if (term > _terms.Term)
+        {
+            await Task.Yield();
+            ObserveTerm(term);
+        }
+    }
+
+    /// <summary>
+    /// Moves to a later term, durably, without a vote; does nothing for an earlier one.
+    /// </summary>
     public void ObserveTerm(long term)
     {
         lock (_gate)
@@ -319,7 +336,8 @@ internal sealed partial class EngineLog
             _configurations.DropTruncated(_log.TermAt, _commitIndex);
             foreach (var record in records)
             {
-                if (record.Kind == EntryKind.Configuration && record.Index > _configurations.Latest.Index)
+                if (record.Kind == EntryKind.Configuration
+                    && record.Index > _configurations.Latest.Index)
                 {
                     _configurations.Append(
                         record.Index, record.Term, Configuration.Decode(record.Payload.Span));

@@ -9,7 +9,8 @@ namespace PgRaft.Consensus.Engine;
 /// <param name="logger">Where the rest goes.</param>
 /// <param name="isCandidate">Whether this node stands for election now.</param>
 /// <param name="steppedDown">Called when the engine says it became a follower.</param>
-internal sealed class EngineLogger(ILogger logger, Func<bool> isCandidate, Action steppedDown) : ILogger
+internal sealed class EngineLogger(ILogger logger, Func<bool> isCandidate, Action steppedDown)
+    : ILogger
 {
     // Event ids of DotNext.Net.Cluster 6.12.0; a test compares them with the package.
     private const int DowngradedToFollower = 74001;

@@ -17,7 +17,7 @@ internal abstract class Member : IRaftClusterMember, IDisposable
     {
         Address = address;
         Id = MemberId.FromNodeId(address.NodeId);
-        EndPoint = new DnsEndPoint(address.Host, address.Port);
+        EndPoint = new MemberEndPoint(address);
     }
 
     event Action<ClusterMemberStatusChangedEventArgs> IClusterMember.MemberStatusChanged
@@ -71,12 +71,15 @@ internal abstract class Member : IRaftClusterMember, IDisposable
     /// <inheritdoc/>
     public virtual ValueTask CancelPendingRequestsAsync() => ValueTask.CompletedTask;
 
-    // Hazard 7: the engine's own follower barrier does not check the quorum; RaftNode.ReadBarrierAsync does.
+    // Hazard 7: the engine's own follower barrier does not check the quorum;
+    // RaftNode.ReadBarrierAsync does.
     Task<long?> IRaftClusterMember.SynchronizeAsync(long commitIndex, CancellationToken token) =>
-        Task.FromException<long?>(new NotSupportedException("Read barriers do not go through members."));
+        Task.FromException<long?>(
+            new NotSupportedException("Read barriers do not go through members."));
 
     Task<bool> IClusterMember.ResignAsync(CancellationToken token) =>
-        Task.FromException<bool>(new NotSupportedException("Leadership is given up on the leader."));
+        Task.FromException<bool>(
+            new NotSupportedException("Leadership is given up on the leader."));
 
     ValueTask<IReadOnlyDictionary<string, string>> IClusterMember.GetMetadataAsync(
         bool refresh, CancellationToken token) =>

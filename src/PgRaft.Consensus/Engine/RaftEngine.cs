@@ -29,7 +29,9 @@ internal sealed class RaftEngine : RaftCluster<Member>
     /// <inheritdoc/>
     protected override ILogger Logger => _logger;
 
-    /// <summary>Starts with these members; standing by when the local one is not among them.</summary>
+    /// <summary>
+    /// Starts with these members; standing by when the local one is not among them.
+    /// </summary>
     public async Task StartAsync(IEnumerable<Member> members, CancellationToken token)
     {
         await SetMembersAsync(members, token).ConfigureAwait(false);
@@ -38,7 +40,9 @@ internal sealed class RaftEngine : RaftCluster<Member>
     }
 
     /// <summary>Makes these the members; those that go are disposed.</summary>
-    /// <remarks>Waits for the engine's transition lock: never call it from inside the log.</remarks>
+    /// <remarks>
+    /// Waits for the engine's transition lock: never call it from inside the log.
+    /// </remarks>
     public async Task SetMembersAsync(IEnumerable<Member> members, CancellationToken token)
     {
         var wanted = members.ToDictionary(m => m.Id);
@@ -165,7 +169,8 @@ internal sealed class EngineConfigurations(ConfigurationHistory history)
     }
 
     ValueTask<IClusterConfiguration<MemberAddress>>
-        IClusterConfigurationStorage<MemberAddress>.LoadConfigurationAsync(CancellationToken token) =>
+        IClusterConfigurationStorage<MemberAddress>.LoadConfigurationAsync(
+            CancellationToken token) =>
         new(history.Latest.Configuration);
 
     ValueTask<(DotNext.IO.IDataTransferObject Configuration, long Version)>
@@ -175,7 +180,8 @@ internal sealed class EngineConfigurations(ConfigurationHistory history)
     ValueTask<bool> IClusterConfigurationStorage.SaveConfigurationAsync<TConfiguration>(
         TConfiguration configuration, long configurationVersion, CancellationToken token) =>
         ValueTask.FromException<bool>(
-            new NotSupportedException("Configurations are stored in the log and in snapshots only."));
+            new NotSupportedException(
+                "Configurations are stored in the log and in snapshots only."));
 
     void IDisposable.Dispose()
     {

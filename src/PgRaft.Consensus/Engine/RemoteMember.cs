@@ -1,10 +1,10 @@
 // A peer as a voter: the engine's calls become requests on the wire.
 //
 // Why it is hard: the engine takes one unanswered call for an unavailable member and gives up
-// leadership when a majority is unavailable once. So an append is tried again, on a fresh connection,
-// until its deadline (hazard 11; repeating is harmless because the receiver skips what it has). Votes
-// and pre-votes get one short try, because the engine waits for everybody's (hazard 6). Snapshots
-// have no deadline, only a limit on silence.
+// leadership when a majority is unavailable once. So an append is tried again, on a fresh
+// connection, until its deadline (hazard 11; repeating is harmless because the receiver skips what
+// it has). Votes and pre-votes get one short try, because the engine waits for everybody's
+// (hazard 6). Snapshots have no deadline, only a limit on silence.
 // Threading: any thread; the engine replicates to a member from one task at a time. Failure:
 // MemberUnavailableException.
 using System.Diagnostics;
@@ -39,7 +39,8 @@ internal interface IMemberHost
 }
 
 /// <summary>A voter behind the network.</summary>
-internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost host) : Member(address)
+internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost host)
+    : Member(address)
 {
     private const int MaxAppendBytes = 1024 * 1024;
     private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(20);
@@ -52,7 +53,8 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     /// <summary>The connections to it.</summary>
     public Peer Peer => peer;
 
-    private TimeSpan VoteTimeout => TimeSpan.FromMilliseconds(Math.Max(host.ElectionTimeoutMs / 4, 25));
+    private TimeSpan VoteTimeout =>
+        TimeSpan.FromMilliseconds(Math.Max(host.ElectionTimeoutMs / 4, 25));
 
     private TimeSpan AppendTimeout => TimeSpan.FromMilliseconds(host.ElectionTimeoutMs);
 
@@ -71,8 +73,9 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
         var request = new FrameWriter().Int64(term).Int64(lastLogIndex).Int64(lastLogTerm);
-        var body = new BodyReader(await CallAsync(
-            peer.Consensus, MessageType.PreVote, request, VoteTimeout, token).ConfigureAwait(false));
+        var body = new BodyReader(
+            await CallAsync(peer.Consensus, MessageType.PreVote, request, VoteTimeout, token)
+                .ConfigureAwait(false));
         long theirTerm = body.Int64();
         var value = (PreVoteResult)body.Byte();
 
@@ -80,7 +83,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         // older term would be refused for ever, and the other for its log.
         if (value != PreVoteResult.Accepted)
         {
-            host.Log.ObserveTerm(theirTerm);
+            await host.Log.ObserveTermAsync(theirTerm).ConfigureAwait(false);
         }
 
         return new Result<PreVoteResult> { Term = theirTerm, Value = value };
@@ -103,7 +106,8 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
                 .ConfigureAwait(false);
             if (result.Value.Result == HeartbeatResult.Rejected)
             {
-                if (result.Term > term || !StepBack(result.Value.LastIndex, ref previous, ref previousTerm))
+                if (result.Term > term || !StepBack(
+                    result.Value.LastIndex, ref previous, ref previousTerm))
                 {
                     return result;
                 }
@@ -122,6 +126,10 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
             {
                 return Replicated(result, term, previous, previousTerm);
             }
+
+            // More than one batch means catching up, which may read from disk; the answer arrived on
+            // the thread that reads the connection.
+            await Task.Yield();
         }
     }
 
@@ -131,7 +139,8 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         long configurationVersion, CancellationToken token)
     {
         var outgoing = snapshot as OutgoingSnapshot
-            ?? throw new NotSupportedException("The engine sent a snapshot that is not of our log.");
+            ?? throw new NotSupportedException(
+                "The engine sent a snapshot that is not of our log.");
         peer.Contact.SendingSnapshot = true;
         try
         {
@@ -169,8 +178,8 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
             Term = result.Term,
             Value = new ReplicationStatus
             {
-                // Hazard 5: what counts for the commit rule is whether the last entry the member now
-                // has is of this term, also when it was acknowledged in an earlier round.
+                // Hazard 5: what counts for the commit rule is whether the last entry the member
+                // now has is of this term, also when it was acknowledged in an earlier round.
                 Result = lastTerm == term
                 ? HeartbeatResult.ReplicatedWithLeaderTerm
                 : HeartbeatResult.Replicated,
@@ -194,9 +203,9 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
 
     // Hazard 25: to the engine a refusal is the end of the round for this member, and with another
     // member dead the next round begins only at that one's deadline. A new leader's first append is
-    // always refused, because it is probed with the leader's own first entry. So the place where the
-    // logs agree is looked for here; only a compacted one is left to the engine, which then sends
-    // the snapshot.
+    // always refused, because it is probed with the leader's own first entry. So the place where
+    // the logs agree is looked for here; only a compacted one is left to the engine, which then
+    // sends the snapshot.
     private bool StepBack(long lastPossibleMatch, ref long previous, ref long previousTerm)
     {
         long index = Math.Min(previous - 1, lastPossibleMatch);
@@ -242,7 +251,8 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     private void WriteAppend(long term, long previous, long previousTerm, long commitIndex)
     {
         _append.Reset();
-        _append.Int64(term).Int64(previous).Int64(previousTerm).Int64(commitIndex).Int32(_batch.Count);
+        _append.Int64(term).Int64(previous).Int64(previousTerm).Int64(commitIndex);
+        _append.Int32(_batch.Count);
         foreach (var record in _batch)
         {
             _append.Int64(record.Term).Byte((byte)record.Kind).Bytes(record.Payload.Span);
@@ -259,7 +269,8 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
             long sentAt = Stopwatch.GetTimestamp();
             try
             {
-                var answer = await CallAsync(peer.Consensus, MessageType.Append, _append, left, token)
+                var answer = await CallAsync(
+                    peer.Consensus, MessageType.Append, _append, left, token)
                     .ConfigureAwait(false);
                 return (answer, sentAt);
             }
@@ -278,7 +289,8 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     {
         try
         {
-            var answer = await channel.CallAsync(type, request, timeout, token).ConfigureAwait(false);
+            var answer = await channel.CallAsync(type, request, timeout, token)
+                .ConfigureAwait(false);
             peer.Contact.Answered();
             return answer;
         }

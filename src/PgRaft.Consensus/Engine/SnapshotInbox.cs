@@ -19,7 +19,8 @@ internal sealed class SnapshotInbox(SnapshotStore store) : IDisposable
         {
             _current?.File.Dispose();
             _current = new Transfer(
-                sender, term, index, snapshotTerm, store.ReceiveWriter(index, snapshotTerm, length));
+                sender, term, index, snapshotTerm,
+                store.ReceiveWriter(index, snapshotTerm, length));
         }
     }
 

@@ -21,7 +21,8 @@ internal enum SnapshotAnswer : byte
 }
 
 /// <summary>One snapshot transfer to one member.</summary>
-internal sealed class SnapshotSender(Peer peer, IMemberHost host, long term, OutgoingSnapshot snapshot)
+internal sealed class SnapshotSender(
+    Peer peer, IMemberHost host, long term, OutgoingSnapshot snapshot)
 {
     private const int ChunkBytes = 512 * 1024;
     private static readonly TimeSpan ChunkTimeout = TimeSpan.FromSeconds(10);
@@ -41,8 +42,9 @@ internal sealed class SnapshotSender(Peer peer, IMemberHost host, long term, Out
         byte[] chunk = new byte[ChunkBytes];
         for (long offset = 0; result.Answer == SnapshotAnswer.Accepted && offset < length;)
         {
-            int read = await snapshot.Content.ReadAtLeastAsync(
-                chunk, (int)Math.Min(ChunkBytes, length - offset), true, token).ConfigureAwait(false);
+            int wanted = (int)Math.Min(ChunkBytes, length - offset);
+            int read = await snapshot.Content.ReadAtLeastAsync(chunk, wanted, true, token)
+                .ConfigureAwait(false);
             _frame.Reset();
             _frame.Int64(term).Int64(snapshot.Index).Int64(offset).Bytes(chunk.AsSpan(0, read));
             result = await CallAsync(MessageType.SnapshotChunk, ChunkTimeout, token)

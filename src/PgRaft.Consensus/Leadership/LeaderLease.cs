@@ -14,7 +14,9 @@ namespace PgRaft.Consensus.Leadership;
 /// <param name="clockMargin">Part of the election timeout kept in hand, 0..1.</param>
 internal sealed class LeaderLease(double clockMargin = 0.1)
 {
-    /// <summary>What a sole voter's lease is: nobody else can be elected without its vote.</summary>
+    /// <summary>
+    /// What a sole voter's lease is: nobody else can be elected without its vote.
+    /// </summary>
     public const long Unlimited = long.MaxValue;
 
     private readonly Lock _gate = new();
@@ -46,11 +48,14 @@ internal sealed class LeaderLease(double clockMargin = 0.1)
 
     /// <summary>Recomputes the lease from what peers acknowledged in a term.</summary>
     /// <param name="term">Ignored unless it is the term this node leads.</param>
-    /// <param name="acknowledged">Per peer the send time (Stopwatch) it acknowledged, 0 = none.</param>
+    /// <param name="acknowledged">Per peer the send time (Stopwatch) it acknowledged, 0 =
+    /// none.</param>
     /// <param name="shortestTimeoutMs">Shortest lower election timeout of all voters.</param>
     public void Renew(long term, ReadOnlySpan<long> acknowledged, int shortestTimeoutMs)
     {
-        long deadline = acknowledged.IsEmpty ? Unlimited : Deadline(acknowledged, shortestTimeoutMs);
+        long deadline = acknowledged.IsEmpty
+            ? Unlimited
+            : Deadline(acknowledged, shortestTimeoutMs);
         lock (_gate)
         {
             if (_term == term && term != 0)

@@ -46,7 +46,8 @@ internal sealed class LeaderView(int nodeId, int electionTimeoutMs)
 
     /// <summary>The leader in <paramref name="term"/>, while it is in contact; 0 = none.</summary>
     /// <param name="term">The current term.</param>
-    /// <param name="deadlineNs">Until when it counts as known; 0 for this node itself or none.</param>
+    /// <param name="deadlineNs">Until when it counts as known; 0 for this node itself or
+    /// none.</param>
     public int Current(long term, out long deadlineNs)
     {
         deadlineNs = 0;
@@ -138,7 +139,9 @@ internal sealed class LeaderView(int nodeId, int electionTimeoutMs)
         RaiseChanged();
     }
 
-    /// <summary>Waits until the view is newer than a version that was read before looking at it.</summary>
+    /// <summary>
+    /// Waits until the view is newer than a version that was read before looking at it.
+    /// </summary>
     public Task WaitChangeAsync(long version, CancellationToken token)
     {
         lock (_gate)
@@ -151,7 +154,9 @@ internal sealed class LeaderView(int nodeId, int electionTimeoutMs)
     public PgraftException NotLeader(long term, MemberAddress? leader) => new(
         StatusCode.NotLeader, "this node is not the leader",
         Current(term, out _) == 0 ? "This node knows no leader at the moment." : null,
-        leader is null ? null : $"Run it on the leader: node {leader.NodeId} at {leader.Host}:{leader.Port}.");
+        leader is null
+            ? null
+            : $"Run it on the leader: node {leader.NodeId} at {leader.Host}:{leader.Port}.");
 
     private static TaskCompletionSource NewChange() =>
         new(TaskCreationOptions.RunContinuationsAsynchronously);

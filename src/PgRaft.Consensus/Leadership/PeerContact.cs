@@ -43,10 +43,13 @@ internal sealed class PeerContact
             Volatile.Write(ref _acknowledgedTerm, term);
         }
 
-        Volatile.Write(ref _acknowledgedSend, Math.Max(sentAt, Volatile.Read(ref _acknowledgedSend)));
+        long newest = Math.Max(sentAt, Volatile.Read(ref _acknowledgedSend));
+        Volatile.Write(ref _acknowledgedSend, newest);
     }
 
-    /// <summary>Send time of the newest request of <paramref name="term"/> that was accepted; 0 = none.</summary>
+    /// <summary>
+    /// Send time of the newest request of <paramref name="term"/> that was accepted; 0 = none.
+    /// </summary>
     public long AcknowledgedAt(long term) =>
         Volatile.Read(ref _acknowledgedTerm) == term ? Volatile.Read(ref _acknowledgedSend) : 0;
 

@@ -32,7 +32,9 @@ internal sealed class Configuration : IClusterConfiguration<MemberAddress>
     public static Configuration Empty { get; } =
         new(0, ImmutableSortedDictionary<int, MemberAddress>.Empty);
 
-    /// <summary>Identifies the founding of the cluster: two clusters founded apart never mix.</summary>
+    /// <summary>
+    /// Identifies the founding of the cluster: two clusters founded apart never mix.
+    /// </summary>
     public long FoundingId { get; }
 
     /// <summary>Number of voters.</summary>

@@ -12,7 +12,9 @@ internal sealed class ConfigurationHistory
     private readonly Lock _gate = new();
     private readonly List<Version> _versions = [];
 
-    /// <summary>Starts with the configuration of the snapshot, of the founding (index 0), or none.</summary>
+    /// <summary>
+    /// Starts with the configuration of the snapshot, of the founding (index 0), or none.
+    /// </summary>
     public ConfigurationHistory(long baseIndex, Configuration configuration)
     {
         _versions.Add(new Version(baseIndex, 0, configuration));
@@ -60,7 +62,9 @@ internal sealed class ConfigurationHistory
         }
     }
 
-    /// <summary>Starts over from an installed snapshot or a founding, keeping newer entries.</summary>
+    /// <summary>
+    /// Starts over from an installed snapshot or a founding, keeping newer entries.
+    /// </summary>
     public void Rebase(long index, Configuration configuration)
     {
         lock (_gate)

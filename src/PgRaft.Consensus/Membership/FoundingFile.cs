@@ -1,5 +1,5 @@
-// The configuration a cluster was founded with: what holds before the first log entry. Written once,
-// by pgraft_init() or from pgraft.initial_cluster; a snapshot takes its place later.
+// The configuration a cluster was founded with: what holds before the first log entry. Written
+// once, by pgraft_init() or from pgraft.initial_cluster; a snapshot takes its place later.
 // Threading: used while founding or opening only. Failure: a damaged file is refused by name.
 //
 // Layout: "PGRAFTFD", configuration, u32 CRC32C of all before it.
@@ -30,7 +30,8 @@ internal static class FoundingFile
         byte[] content = AtomicFile.Read(PhysicalIo.Instance, path, MaxBytes);
         int end = content.Length - ChecksumBytes;
         if (end < Magic.Length || !content.AsSpan().StartsWith(Magic)
-            || Checksum(content.AsSpan(0, end)) != BinaryPrimitives.ReadUInt32LittleEndian(content.AsSpan(end)))
+            || Checksum(content.AsSpan(0, end))
+                != BinaryPrimitives.ReadUInt32LittleEndian(content.AsSpan(end)))
         {
             throw StorageErrors.Damaged(path, 0, "its checksum does not match");
         }
@@ -45,7 +46,8 @@ internal static class FoundingFile
         byte[] content = new byte[end + ChecksumBytes];
         Magic.CopyTo(content);
         configuration.Bytes.Span.CopyTo(content.AsSpan(Magic.Length));
-        BinaryPrimitives.WriteUInt32LittleEndian(content.AsSpan(end), Checksum(content.AsSpan(0, end)));
+        BinaryPrimitives.WriteUInt32LittleEndian(
+            content.AsSpan(end), Checksum(content.AsSpan(0, end)));
         AtomicFile.Write(PhysicalIo.Instance, PathIn(directory), content);
     }
 

@@ -1,9 +1,10 @@
 // Keeps the engine's member list equal to the newest configuration in the log.
 //
-// The engine would change its members when a configuration is applied, that is after commit. That is
-// too late: a member that has the entry but not yet applied it could be elected by the old voters,
-// two changes later without any overlap with the new ones (hazard 17). So the change is made when
-// the entry is appended, before the append is acknowledged, and no election is started in between.
+// The engine would change its members when a configuration is applied, that is after commit. That
+// is too late: a member that has the entry but not yet applied it could be elected by the old
+// voters, two changes later without any overlap with the new ones (hazard 17). So the change is
+// made when the entry is appended, before the append is acknowledged, and no election is started in
+// between.
 // Threading: Settle is serialised by _turn and must not be called from inside the log or while
 // holding the engine's transition lock. Failure: cancellation only.
 using Microsoft.Extensions.Logging;
@@ -25,7 +26,8 @@ internal sealed class MembershipKeeper(
     private LocalMember? _local;
 
     /// <summary>Whether the engine counts votes by the newest configuration in the log.</summary>
-    public bool IsSettled => ReferenceEquals(Volatile.Read(ref _active), history.Latest.Configuration);
+    public bool IsSettled =>
+        ReferenceEquals(Volatile.Read(ref _active), history.Latest.Configuration);
 
     /// <summary>The configuration the engine uses.</summary>
     public Configuration Active => Volatile.Read(ref _active);

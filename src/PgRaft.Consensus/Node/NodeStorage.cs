@@ -66,7 +66,9 @@ internal sealed class NodeStorage : IDisposable
         }
     }
 
-    /// <summary>Makes a founding durable. It is the configuration before the first log entry.</summary>
+    /// <summary>
+    /// Makes a founding durable. It is the configuration before the first log entry.
+    /// </summary>
     public void Found(Configuration configuration)
     {
         FoundingFile.Write(DataDirectory.Path, configuration);
@@ -89,9 +91,11 @@ internal sealed class NodeStorage : IDisposable
         {
             throw new PgraftException(
                 StatusCode.IoError,
-                $"the stored term in \"{directory}\" is {terms.Term}, but its log has entries of term {lastTerm}",
+                $"the stored term in \"{directory}\" is {terms.Term}, "
+                + $"but its log has entries of term {lastTerm}",
                 "The term file was lost or replaced by an older one.",
-                "Remove this node from the cluster, empty the directory, and add it with a new node_id.");
+                "Remove this node from the cluster, empty the directory, "
+                + "and add it with a new node_id.");
         }
     }
 
@@ -99,7 +103,8 @@ internal sealed class NodeStorage : IDisposable
         NodeOptions options, DataDirectory directory, SnapshotStore snapshots, SegmentedLog log)
     {
         var history = snapshots.Current is { } snapshot
-            ? new ConfigurationHistory(snapshot.Index, Configuration.Decode(snapshot.Configuration.Span))
+            ? new ConfigurationHistory(
+                snapshot.Index, Configuration.Decode(snapshot.Configuration.Span))
             : new ConfigurationHistory(0, FoundingFile.Read(directory.Path) ?? Configuration.Empty);
         ScanLog(log, history);
         bool blank = history.Latest.Configuration.IsEmpty && log.LastIndex == 0;
@@ -133,7 +138,8 @@ internal sealed class NodeStorage : IDisposable
         }
     }
 
-    // Every founding member computes the same id from the same setting, so that they know each other.
+    // Every founding member computes the same id from the same setting, so that they know each
+    // other.
     private static long FoundingId(NodeOptions options)
     {
         var text = new StringBuilder(options.ClusterId);

@@ -5,8 +5,8 @@
 // (hazard 12), a snapshot that is already covered is not refused but acknowledged, and a refused
 // append says where the logs part.
 // Threading: called concurrently for different connections; _turn keeps votes and appends apart,
-// because a leader's lease rests on their order. Failure: a broken invariant or a storage error ends the node; everything
-// else ends the connection it came from.
+// because a leader's lease rests on their order. Failure: a broken invariant or a storage error
+// ends the node; everything else ends the connection it came from.
 using System.Diagnostics;
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
@@ -88,8 +88,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     {
         var result = new Result<bool> { Term = node.Log.Term };
 
-        // Hazard 23: the engine looks at the leader's last sign of life before it waits for its lock,
-        // and would vote right after an append that it acknowledged while it waited.
+        // Hazard 23: the engine looks at the leader's last sign of life before it waits for its
+        // lock, and would vote right after an append that it acknowledged while it waited.
         await _turn.WaitAsync(token).ConfigureAwait(false);
         try
         {
@@ -108,7 +108,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     }
 
     // A leader's lease rests on this: no vote within the lower election timeout of its last sign of
-    // life, which a restarted voter may have forgotten (hazard 8), nor while this node leads itself.
+    // life, which a restarted voter may have forgotten (hazard 8), nor while this node leads
+    // itself.
     private bool MayVote()
     {
         if (node.HoldsLease || SinceHeard() <= options.ElectionTimeoutMs)
@@ -162,7 +163,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         long commitIndex = body.Int64();
         var records = ReadRecords(ref body, previousIndex);
         var result = await EngineAppendAsync(
-            sender, term, records, previousIndex, previousTerm, commitIndex, token).ConfigureAwait(false);
+            sender, term, records, previousIndex, previousTerm, commitIndex, token)
+            .ConfigureAwait(false);
         long lastIndex = result.Value.LastIndex;
         if (result.Term <= term)
         {
@@ -265,7 +267,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             using (snapshot.File)
             {
-                long theirTerm = await InstallAsync(sender, term, snapshot, token).ConfigureAwait(false);
+                long theirTerm = await InstallAsync(sender, term, snapshot, token)
+                    .ConfigureAwait(false);
                 if (theirTerm <= term && node.Log.CommitIndex >= index)
                 {
                     status = SnapshotAnswer.Accepted;

@@ -39,7 +39,8 @@ public sealed partial class RaftNode
         catch (OperationCanceledException)
         {
             throw new PgraftException(
-                StatusCode.TimedOut, "leadership was given up, but no other member took it in time");
+                StatusCode.TimedOut,
+                "leadership was given up, but no other member took it in time");
         }
     }
 

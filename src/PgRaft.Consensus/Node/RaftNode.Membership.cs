@@ -27,8 +27,9 @@ public sealed partial class RaftNode
             {
                 throw new PgraftException(
                     StatusCode.WrongState, "this node already belongs to a cluster", null,
-                    "See pgraft_get_nodes(). A node that is to join another cluster must be removed from this "
-                    + "one first, and then start with an empty pgraft.data_dir and a new pgraft.node_id.");
+                    "See pgraft_get_nodes(). A node that is to join another cluster must be "
+                    + "removed from this one first, and then start with an empty pgraft.data_dir "
+                    + "and a new pgraft.node_id.");
             }
 
             long foundingId = BitConverter.ToInt64(Guid.NewGuid().ToByteArray()) | 1;
@@ -110,7 +111,8 @@ public sealed partial class RaftNode
         {
             throw new PgraftException(
                 StatusCode.WrongState, "another membership change is in progress", null,
-                "Wait until it has finished; only one member can be added or removed at a time.", e);
+                "Wait until it has finished; only one member can be added or removed at a time.",
+                e);
         }
         catch (Exception e) when (e is OperationCanceledException or NotLeaderException
             or ObjectDisposedException)

@@ -58,7 +58,8 @@ public sealed partial class RaftNode
         {
             throw new PgraftException(
                 StatusCode.TimedOut, "the read was not confirmed by a majority in time",
-                "Nothing was changed.", "Check that a majority of the members is up and connected.");
+                "Nothing was changed.",
+                "Check that a majority of the members is up and connected.");
         }
     }
 
@@ -90,7 +91,8 @@ public sealed partial class RaftNode
         catch (PeerUnavailableException e) when (!e.RequestLeft)
         {
             throw new PgraftException(
-                StatusCode.NoLeader, $"the leader, node {leaderId}, cannot be reached", e.Message, null, e);
+                StatusCode.NoLeader, $"the leader, node {leaderId}, cannot be reached", e.Message,
+                null, e);
         }
         catch (Exception e) when (e is PeerUnavailableException or OperationCanceledException)
         {
@@ -167,9 +169,11 @@ public sealed partial class RaftNode
         var peer = (leaderId == 0 ? null : Membership.FindPeer(leaderId)) ?? throw NoLeader();
         try
         {
-            var body = new BodyReader(await peer.Client.CallAsync(
-                MessageType.ReadIndex, new FrameWriter(),
-                TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs), token).ConfigureAwait(false));
+            var timeout = TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs);
+            var body = new BodyReader(
+                await peer.Client
+                    .CallAsync(MessageType.ReadIndex, new FrameWriter(), timeout, token)
+                    .ConfigureAwait(false));
             var status = (StatusCode)body.Int32();
             return status == StatusCode.Ok
                 ? body.Int64()
@@ -178,7 +182,8 @@ public sealed partial class RaftNode
         catch (PeerUnavailableException e)
         {
             throw new PgraftException(
-                StatusCode.NoLeader, $"the leader, node {leaderId}, cannot be reached", e.Message, null, e);
+                StatusCode.NoLeader, $"the leader, node {leaderId}, cannot be reached", e.Message,
+                null, e);
         }
     }
 

@@ -149,7 +149,8 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     {
         var failure = reason as PgraftException ?? new PgraftException(
             StatusCode.Internal, $"the node failed: {reason.Message}", null,
-            "The worker restarts by itself. If it fails again, see the server log and docs/troubleshooting.md.",
+            "The worker restarts by itself. If it fails again, see the server log and "
+            + "docs/troubleshooting.md.",
             reason);
         if (_failure.TrySetResult(failure))
         {
@@ -253,11 +254,13 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
 
     [LoggerMessage(101, LogLevel.Information,
         "node {NodeId} started, listening on {Host}:{Port}, term {Term}")]
-    private static partial void LogStarted(ILogger logger, int nodeId, string host, int port, long term);
+    private static partial void LogStarted(
+        ILogger logger, int nodeId, string host, int port, long term);
 
     [LoggerMessage(103, LogLevel.Warning, "a damaged snapshot was passed over: {What}")]
     private static partial void LogDamagedSnapshot(ILogger logger, string what);
 
-    [LoggerMessage(102, LogLevel.Error, "node failed: {Reason}")]
+    // Who awaits Failure reports it.
+    [LoggerMessage(102, LogLevel.Debug, "node failed: {Reason}")]
     private static partial void LogFailed(ILogger logger, Exception exception, string reason);
 }

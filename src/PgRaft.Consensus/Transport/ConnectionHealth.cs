@@ -33,10 +33,12 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
         }
     }
 
-    [LoggerMessage(201, LogLevel.Warning, "connection to node {NodeId} at {Host}:{Port} failed: {Reason}")]
+    [LoggerMessage(201, LogLevel.Warning,
+        "connection to node {NodeId} at {Host}:{Port} failed: {Reason}")]
     private static partial void LogFailed(
         ILogger logger, int nodeId, string host, int port, string reason);
 
-    [LoggerMessage(202, LogLevel.Information, "connection to node {NodeId} at {Host}:{Port} restored")]
+    [LoggerMessage(202, LogLevel.Information,
+        "connection to node {NodeId} at {Host}:{Port} restored")]
     private static partial void LogRestored(ILogger logger, int nodeId, string host, int port);
 }

@@ -32,7 +32,8 @@ internal sealed class FrameStream : IAsyncDisposable
     }
 
     /// <summary>Reads the next frame; null when the peer closed in good order.</summary>
-    /// <exception cref="InvalidDataException">A body larger than <paramref name="maxBodyBytes"/>.</exception>
+    /// <exception cref="InvalidDataException">A body larger than
+    /// <paramref name="maxBodyBytes"/>.</exception>
     /// <exception cref="IOException">The connection broke.</exception>
     public async ValueTask<Frame?> ReadAsync(int maxBodyBytes, CancellationToken token)
     {
@@ -102,7 +103,9 @@ internal sealed class FrameStream : IAsyncDisposable
             }
 
             int read = await _stream.ReadAsync(body.AsMemory(filled), token).ConfigureAwait(false);
-            filled += read > 0 ? read : throw new EndOfStreamException("The peer closed within a frame.");
+            filled += read > 0
+                ? read
+                : throw new EndOfStreamException("The peer closed within a frame.");
         }
 
         return body;

@@ -10,7 +10,8 @@ namespace PgRaft.Consensus.Transport;
 /// <param name="FoundingId">Founding the node belongs to; 0 = none yet.</param>
 /// <param name="NodeId">Who speaks.</param>
 /// <param name="TargetId">Whom it means to reach.</param>
-/// <param name="ElectionTimeoutMs">Its lower election timeout: how long it keeps faith with a leader.</param>
+/// <param name="ElectionTimeoutMs">Its lower election timeout: how long it keeps faith with a
+/// leader.</param>
 /// <param name="Version">Its pgraft version, for people.</param>
 internal sealed record Hello(
     ChannelKind Kind,
@@ -53,17 +54,21 @@ internal sealed record Hello(
         .Raw(Magic).Int32(ProtocolVersion).Byte((byte)Kind).Text(ClusterId).Int64(FoundingId)
         .Int32(NodeId).Int32(TargetId).Int32(ElectionTimeoutMs).Text(Version);
 
-    /// <summary>Why the node that <paramref name="mine"/> describes must refuse; null = it need not.</summary>
+    /// <summary>
+    /// Why the node that <paramref name="mine"/> describes must refuse; null = it need not.
+    /// </summary>
     public string? Refusal(Hello mine)
     {
         if (ClusterId != mine.ClusterId)
         {
-            return $"node {NodeId} belongs to cluster \"{ClusterId}\", node {mine.NodeId} to \"{mine.ClusterId}\"";
+            return $"node {NodeId} belongs to cluster \"{ClusterId}\", "
+                + $"node {mine.NodeId} to \"{mine.ClusterId}\"";
         }
 
         if (TargetId != mine.NodeId)
         {
-            return $"node {NodeId} looks for node {TargetId}, but this address is node {mine.NodeId}'s";
+            return $"node {NodeId} looks for node {TargetId}, "
+                + $"but this address is node {mine.NodeId}'s";
         }
 
         if (NodeId == mine.NodeId)

@@ -32,7 +32,9 @@ internal enum MessageType : byte
     Forward = 9,
 }
 
-/// <summary>What a connection is used for; each kind has its own so that none delays another.</summary>
+/// <summary>
+/// What a connection is used for; each kind has its own so that none delays another.
+/// </summary>
 internal enum ChannelKind : byte
 {
     /// <summary>Votes, appends, heartbeats. One request at a time is handled, in order.</summary>

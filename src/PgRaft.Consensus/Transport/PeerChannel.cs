@@ -23,7 +23,8 @@ internal sealed class PeerChannel : IAsyncDisposable
 
     /// <summary>Prepares a channel; connects at the first call.</summary>
     /// <param name="target">The member to call.</param>
-    /// <param name="hello">Gives this node's hello for that member, anew for each connection.</param>
+    /// <param name="hello">Gives this node's hello for that member, anew for each
+    /// connection.</param>
     /// <param name="health">Told of connections made and broken.</param>
     public PeerChannel(MemberAddress target, Func<Hello> hello, ConnectionHealth health)
     {
@@ -32,7 +33,9 @@ internal sealed class PeerChannel : IAsyncDisposable
         _health = health;
     }
 
-    /// <summary>The peer's lower election timeout as it last said it; 0 before the first hello.</summary>
+    /// <summary>
+    /// The peer's lower election timeout as it last said it; 0 before the first hello.
+    /// </summary>
     public int PeerElectionTimeoutMs { get; private set; }
 
     /// <summary>Sends a request and waits for its answer.</summary>
@@ -41,7 +44,8 @@ internal sealed class PeerChannel : IAsyncDisposable
     /// <param name="timeout">For connecting and answering together.</param>
     /// <param name="token">Ends the waiting.</param>
     /// <exception cref="PeerUnavailableException">No answer.</exception>
-    /// <exception cref="OperationCanceledException"><paramref name="token"/> was cancelled.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="token"/> was
+    /// cancelled.</exception>
     public async Task<ReadOnlyMemory<byte>> CallAsync(
         MessageType type, FrameWriter request, TimeSpan timeout, CancellationToken token)
     {
@@ -110,11 +114,12 @@ internal sealed class PeerChannel : IAsyncDisposable
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         FrameStream? frames = null;
+        var mine = _hello();
         try
         {
             await socket.ConnectAsync(_target.Host, _target.Port, token).ConfigureAwait(false);
             frames = new FrameStream(socket);
-            await GreetAsync(frames, token).ConfigureAwait(false);
+            await GreetAsync(mine, frames, token).ConfigureAwait(false);
         }
         catch
         {
@@ -123,12 +128,11 @@ internal sealed class PeerChannel : IAsyncDisposable
         }
 
         _health.Restored();
-        return new PeerConnection(_target.NodeId, frames, _health);
+        return new PeerConnection(_target.NodeId, mine.Kind, frames, _health);
     }
 
-    private async ValueTask GreetAsync(FrameStream frames, CancellationToken token)
+    private async ValueTask GreetAsync(Hello mine, FrameStream frames, CancellationToken token)
     {
-        var mine = _hello();
         var writer = new FrameWriter();
         mine.Write(writer);
         await frames.WriteAsync(writer.Finish(MessageType.Hello, 0), token).ConfigureAwait(false);

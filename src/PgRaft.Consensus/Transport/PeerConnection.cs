@@ -9,6 +9,7 @@ namespace PgRaft.Consensus.Transport;
 internal sealed class PeerConnection : IAsyncDisposable
 {
     private readonly int _nodeId;
+    private readonly TaskCreationOptions _continuations;
     private readonly FrameStream _frames;
     private readonly ConnectionHealth _health;
     private readonly Lock _gate = new();
@@ -19,8 +20,13 @@ internal sealed class PeerConnection : IAsyncDisposable
     private bool _broken;
 
     /// <summary>Takes over the frames and starts reading.</summary>
-    public PeerConnection(int nodeId, FrameStream frames, ConnectionHealth health)
+    public PeerConnection(int nodeId, ChannelKind kind, FrameStream frames, ConnectionHealth health)
     {
+        // Answers to votes and appends are few and quick to take in; passing each to another thread
+        // would be most of what an idle leader does.
+        _continuations = kind == ChannelKind.Consensus
+            ? TaskCreationOptions.None
+            : TaskCreationOptions.RunContinuationsAsynchronously;
         _nodeId = nodeId;
         _frames = frames;
         _health = health;
@@ -58,7 +64,9 @@ internal sealed class PeerConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>Closes the connection when nothing has arrived since <paramref name="timestamp"/>.</summary>
+    /// <summary>
+    /// Closes the connection when nothing has arrived since <paramref name="timestamp"/>.
+    /// </summary>
     public void CloseIfSilentSince(long timestamp)
     {
         if (Volatile.Read(ref _lastHeard) < timestamp)
@@ -76,8 +84,7 @@ internal sealed class PeerConnection : IAsyncDisposable
 
     private (uint RequestId, Task<ReadOnlyMemory<byte>> Answer) Register()
     {
-        var source = new TaskCompletionSource<ReadOnlyMemory<byte>>(
-            TaskCreationOptions.RunContinuationsAsynchronously);
+        var source = new TaskCompletionSource<ReadOnlyMemory<byte>>(_continuations);
         lock (_gate)
         {
             if (_broken)
@@ -159,7 +166,9 @@ internal sealed class PeerConnection : IAsyncDisposable
         foreach (var source in waiting)
         {
             source.TrySetException(new PeerUnavailableException(
-                $"the connection to node {_nodeId} broke: {reason.Message}", requestLeft: true, reason));
+                $"the connection to node {_nodeId} broke: {reason.Message}",
+                requestLeft: true,
+                reason));
         }
     }
 }

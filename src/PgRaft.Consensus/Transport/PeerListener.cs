@@ -11,7 +11,9 @@ using PgRaft.Core;
 
 namespace PgRaft.Consensus.Transport;
 
-/// <summary>Answers requests of members; called concurrently, in order per consensus connection.</summary>
+/// <summary>
+/// Answers requests of members; called concurrently, in order per consensus connection.
+/// </summary>
 internal interface IPeerHandler
 {
     /// <summary>This node's hello in answer to a peer's.</summary>
@@ -73,11 +75,13 @@ internal sealed partial class PeerListener : IAsyncDisposable
         await Task.WhenAll(_acceptLoops).ConfigureAwait(false);
     }
 
-    private static async Task<IPEndPoint[]> ResolveAsync(string host, int port, CancellationToken token)
+    private static async Task<IPEndPoint[]> ResolveAsync(
+        string host, int port, CancellationToken token)
     {
         if (host == "*")
         {
-            return [new IPEndPoint(Socket.OSSupportsIPv6 ? IPAddress.IPv6Any : IPAddress.Any, port)];
+            var any = Socket.OSSupportsIPv6 ? IPAddress.IPv6Any : IPAddress.Any;
+            return [new IPEndPoint(any, port)];
         }
 
         try
@@ -101,8 +105,8 @@ internal sealed partial class PeerListener : IAsyncDisposable
                 socket.DualMode = true;
             }
 
-            // Not ReuseAddress: .NET makes that SO_REUSEPORT as well, and a second server would share
-            // the port unnoticed. It sets SO_REUSEADDR by itself.
+            // Not ReuseAddress: .NET makes that SO_REUSEPORT as well, and a second server would
+            // share the port unnoticed. It sets SO_REUSEADDR by itself.
             socket.Bind(endPoint);
             socket.Listen(128);
             return socket;
@@ -191,12 +195,14 @@ internal sealed partial class PeerListener : IAsyncDisposable
         {
             Complain(from, reason);
             answer.Byte(1).Text(reason);
-            await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token).ConfigureAwait(false);
+            await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token)
+                .ConfigureAwait(false);
             return null;
         }
 
         mine.Write(answer.Byte(0));
-        await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token).ConfigureAwait(false);
+        await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token)
+            .ConfigureAwait(false);
         return peer;
     }
 
@@ -216,7 +222,8 @@ internal sealed partial class PeerListener : IAsyncDisposable
                 }
                 else
                 {
-                    await AnswerAsync(peer, frames, request, null, connection).ConfigureAwait(false);
+                    await AnswerAsync(peer, frames, request, null, connection)
+                        .ConfigureAwait(false);
                 }
             }
         }
@@ -233,6 +240,12 @@ internal sealed partial class PeerListener : IAsyncDisposable
         var token = connection.Token;
         try
         {
+            if (MayBlock(request.Type))
+            {
+                // This may be the thread that serves all sockets (see InlineCompletions).
+                await Task.Yield();
+            }
+
             var answer = new FrameWriter();
             await _handler.HandleAsync(peer, request, answer, token).ConfigureAwait(false);
             await frames.WriteAsync(answer.Finish(request.Type, request.RequestId), token)
@@ -253,6 +266,10 @@ internal sealed partial class PeerListener : IAsyncDisposable
             ReleaseTurn(turns);
         }
     }
+
+    // Appends and pre-votes only touch memory before they first wait.
+    private static bool MayBlock(MessageType type) =>
+        type is not (MessageType.Append or MessageType.PreVote);
 
     private static void ReleaseTurn(SemaphoreSlim? turns)
     {
@@ -278,6 +295,7 @@ internal sealed partial class PeerListener : IAsyncDisposable
     }
 
     [LoggerMessage(203, LogLevel.Warning,
-        "refused a connection from {From}: {Reason} (further refusals are not logged for a minute)")]
+        "refused a connection from {From}: {Reason} "
+        + "(further refusals are not logged for a minute)")]
     private static partial void LogRefused(ILogger logger, string from, string reason);
 }

@@ -7,7 +7,9 @@ using System.Text;
 
 namespace PgRaft.Consensus.Transport;
 
-/// <summary>A frame under construction: 9 bytes of header are kept free for the connection.</summary>
+/// <summary>
+/// A frame under construction: 9 bytes of header are kept free for the connection.
+/// </summary>
 internal sealed class FrameWriter
 {
     /// <summary>u32 body bytes | u8 type | u32 request id.</summary>

@@ -46,7 +46,7 @@ internal sealed class NodeHost : IAsyncDisposable
         _createNode = createNode;
         _settings = new ServerSettings(options.MaxValueBytes, options.Debug);
         _loggers = new SinkLoggerFactory(logs, () => _settings.IsDebug);
-        _logger = _loggers.CreateLogger("PgRaft.Server");
+        _logger = _loggers.CreateLogger("server");
         _publisher = new StatusPublisher(status, _counters);
         _publisher.Publish();
     }
@@ -123,6 +123,13 @@ internal sealed class NodeHost : IAsyncDisposable
     {
         _publisher.SetError(Described(exception));
         _ = Task.Run(() => FailInTurnAsync(exception));
+    }
+
+    /// <summary>Logs the failure of a task that nobody waited for.</summary>
+    public void ReportUnobserved(AggregateException failure)
+    {
+        var level = UnobservedFailure.LevelOf(failure);
+        _loggers.CreateLogger("core").TaskFailed(level, failure);
     }
 
     /// <summary>The exception as an error with a status, whatever it was.</summary>

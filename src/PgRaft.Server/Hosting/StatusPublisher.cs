@@ -4,6 +4,7 @@
 // shows an older state. Failure: none; once in error, the state stays there.
 using PgRaft.Consensus;
 using PgRaft.Core;
+using PgRaft.Server.Logging;
 using PgRaft.Server.Requests;
 
 namespace PgRaft.Server.Hosting;
@@ -82,7 +83,7 @@ internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters
                 return;
             _state = WorkerState.Error;
             _errorStatus = error.Code;
-            _errorText = TextOf(error);
+            _errorText = ErrorText.Of(error);
         }
 
         Publish();
@@ -116,10 +117,4 @@ internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters
         counters.IsFull,
         _errorStatus,
         _errorText);
-
-    private static string TextOf(PgraftException error)
-    {
-        string text = error.Detail is null ? error.Message : $"{error.Message}: {error.Detail}";
-        return error.Hint is null ? text : $"{text} {error.Hint}";
-    }
 }

@@ -12,7 +12,9 @@ internal static partial class ServerLog
     [LoggerMessage(2001, LogLevel.Information, "node {NodeId} is {State}")]
     public static partial void StateChanged(this ILogger logger, int nodeId, string state);
 
-    [LoggerMessage(2002, LogLevel.Error, "the node has failed")]
+    // For whoever wants the exception: the worker's main thread reports the failure itself, with
+    // the text of the published state.
+    [LoggerMessage(2002, LogLevel.Debug, "the node has failed")]
     public static partial void NodeFailed(this ILogger logger, Exception exception);
 
     [LoggerMessage(2003, LogLevel.Warning, "stopping did not go smoothly")]
@@ -49,4 +51,9 @@ internal static partial class ServerLog
 
     [LoggerMessage(2030, LogLevel.Warning, "settings were not taken over")]
     public static partial void ReloadFailed(this ILogger logger, Exception exception);
+
+    // The failure is part of the text, so that its stack is there without debugging: nobody else
+    // reports it.
+    [LoggerMessage(EventId = 2040, Message = "a task failed that nobody waited for: {Failure}")]
+    public static partial void TaskFailed(this ILogger logger, LogLevel level, object failure);
 }

@@ -52,12 +52,7 @@ internal sealed class SinkLoggerFactory(ILogSink sink, Func<bool> isDebug) : ILo
         {
             if (exception is null)
                 return text;
-            return isDebug() ? $"{text}: {exception}" : $"{text}: {Summary(exception)}";
+            return isDebug() ? $"{text}: {exception}" : $"{text}: {ErrorText.Of(exception)}";
         }
-
-        private static string Summary(Exception exception) =>
-            exception is Core.PgraftException { Detail: { } detail } e
-                ? $"{e.Message}: {detail}"
-                : $"{exception.GetType().Name}: {exception.Message}";
     }
 }

@@ -51,6 +51,9 @@ internal sealed class RequestConnection(
             {
                 next = reader.ReadAsync(stopping);
                 watching = CancelWhenGoneAsync(next, gone);
+
+                // This may be the thread that serves all sockets (InlineCompletions).
+                await Task.Yield();
                 var answer = await dispatcher.ExecuteAsync(body, response, gone.Token)
                     .ConfigureAwait(false);
                 await stream.WriteAsync(answer, abort).ConfigureAwait(false);

@@ -30,7 +30,9 @@ internal sealed class DocPage
     /// <summary>Fenced blocks in order; the output of one is not a block of its own.</summary>
     public IReadOnlyList<DocBlock> Blocks { get; }
 
-    /// <summary>Rows of all tables whose first cell is code that begins so, as their cells.</summary>
+    /// <summary>
+    /// Rows of all tables whose first cell is code that begins so, as their cells.
+    /// </summary>
     public IReadOnlyList<string[]> Rows(string firstCell)
     {
         return [.. _lines
@@ -94,8 +96,8 @@ internal sealed class DocPage
             var end = Array.FindIndex(
                 _lines, first, line => line.StartsWith(Fence, StringComparison.Ordinal));
             Assert.True(end >= 0, $"{Path}:{first}: the block does not end");
-            yield return new DocBlock(
-                _lines[i][Fence.Length..].Trim(), first, string.Join('\n', _lines[first..end]), null);
+            var text = string.Join('\n', _lines[first..end]);
+            yield return new DocBlock(_lines[i][Fence.Length..].Trim(), first, text, null);
             i = end;
         }
     }

@@ -35,7 +35,10 @@ internal static class DocShell
         Assert.True(
             result.Status == 0,
             $"{page}: ended with status {result.Status} in the last block shown:\n{result.Output}");
-        return [.. result.Output.Split(Mark).Skip(1).Select(part => part[(part.IndexOf('\n') + 1)..])];
+        return [.. result.Output
+            .Split(Mark)
+            .Skip(1)
+            .Select(part => part[(part.IndexOf('\n') + 1)..])];
     }
 
     /// <summary>

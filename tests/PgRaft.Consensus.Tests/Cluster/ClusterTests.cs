@@ -79,7 +79,11 @@ public sealed class ClusterTests
     [Fact]
     public async Task ALaggingMemberIsCaughtUpByASnapshot()
     {
-        var small = new TestCluster().Runtime with { SnapshotIntervalEntries = 100, MaxLogEntries = 10 };
+        var small = new TestCluster().Runtime with
+        {
+            SnapshotIntervalEntries = 100,
+            MaxLogEntries = 10,
+        };
         await using var cluster = await TestCluster.FoundAsync(3, small);
         var (leader, followers) = await cluster.RolesAsync();
         await followers[0].StopAsync();
@@ -230,8 +234,9 @@ public sealed class ClusterTests
             Runtime = cluster.Runtime,
         };
         await using var node = new RaftNode(options, new StateMachine(), cluster.Loggers);
-        var error = await Assert.ThrowsAsync<PgraftException>(() => node.StartAsync(TestCluster.Limit));
+        var error = await Assert.ThrowsAsync<PgraftException>(
+            () => node.StartAsync(TestCluster.Limit));
         Assert.Equal(StatusCode.IoError, error.Code);
-        Assert.Contains(cluster[1].Address.Port.ToString(), error.Message, StringComparison.Ordinal);
+        Assert.Contains($"{cluster[1].Address.Port}", error.Message, StringComparison.Ordinal);
     }
 }

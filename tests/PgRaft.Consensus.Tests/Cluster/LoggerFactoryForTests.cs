@@ -32,7 +32,9 @@ internal sealed class LoggerFactoryForTests : ILoggerFactory, ILogger
     {
         if (IsEnabled(logLevel))
         {
-            _lines.Enqueue($"{DateTime.UtcNow:HH:mm:ss.fff} {logLevel} {eventId.Id} {formatter(state, exception)} {exception}");
+            string text = formatter(state, exception);
+            _lines.Enqueue(
+                $"{DateTime.UtcNow:HH:mm:ss.fff} {logLevel} {eventId.Id} {text} {exception}");
         }
     }
 }

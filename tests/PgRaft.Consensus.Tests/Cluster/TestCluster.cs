@@ -55,7 +55,9 @@ internal sealed class TestCluster : IAsyncDisposable
         return cluster;
     }
 
-    /// <summary>Sets the founding members, which may include some this cluster does not run.</summary>
+    /// <summary>
+    /// Sets the founding members, which may include some this cluster does not run.
+    /// </summary>
     public void Found(IReadOnlyList<MemberAddress> members) => InitialCluster = members;
 
     public TestNode Add(int nodeId)
@@ -85,7 +87,9 @@ internal sealed class TestCluster : IAsyncDisposable
         return (leader, [.. Nodes.Where(n => n.IsUp && n != leader)]);
     }
 
-    /// <summary>Waits until all running members have applied the same index, and compares their states.</summary>
+    /// <summary>
+    /// Waits until all running members have applied the same index, and compares their states.
+    /// </summary>
     public async Task AgreeAsync()
     {
         var leader = await LeaderAsync();
@@ -98,10 +102,13 @@ internal sealed class TestCluster : IAsyncDisposable
         Xunit.Assert.Single(up.Select(n => n.Hash()).Distinct());
     }
 
-    public async Task UntilAsync(Func<bool> condition, string what)
+    public Task UntilAsync(Func<bool> condition, string what) =>
+        UntilAsync(() => Task.FromResult(condition()), what);
+
+    public async Task UntilAsync(Func<Task<bool>> condition, string what)
     {
         var clock = Stopwatch.StartNew();
-        while (!condition())
+        while (!await condition())
         {
             if (clock.Elapsed > Deadline)
             {

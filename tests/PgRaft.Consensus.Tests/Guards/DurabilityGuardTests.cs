@@ -60,7 +60,8 @@ public sealed class DurabilityGuardTests
     {
         await using var fixture = new LogFixture();
         fixture.Log.ObserveTerm(1);
-        await fixture.ReceiveAsync(LogFixture.Record(1, 1), LogFixture.Record(2, 1), LogFixture.Record(3, 1));
+        await fixture.ReceiveAsync(
+            LogFixture.Record(1, 1), LogFixture.Record(2, 1), LogFixture.Record(3, 1));
         fixture.Log.ObserveTerm(2);
         await fixture.ReceiveAsync(LogFixture.Record(2, 2, content: 7));
         Assert.Equal(2, fixture.Log.Records.LastIndex);
@@ -86,8 +87,9 @@ public sealed class DurabilityGuardTests
         await using var fixture = new LogFixture();
         fixture.Log.ObserveTerm(5);
         Assert.Null(fixture.Log.Propose(4, "x"u8));
+        var entry = new EmptyLogEntry { Term = 4 };
         await Assert.ThrowsAsync<NotLeaderException>(
-            async () => await fixture.Engine.AppendAsync(new EmptyLogEntry { Term = 4 }, TestCluster.Limit));
+            async () => await fixture.Engine.AppendAsync(entry, TestCluster.Limit));
         Assert.Equal(0, fixture.Log.Records.LastIndex);
     }
 

@@ -1,6 +1,6 @@
-// A member that answers as the test tells it, over real TCP; and a caller that speaks to a real node.
-// Threading: answers come from the listener's tasks. Failure: what the test's answer throws closes the
-// connection.
+// A member that answers as the test tells it, over real TCP; and a caller that speaks to a real
+// node. Threading: answers come from the listener's tasks. Failure: what the test's answer throws
+// closes the connection.
 using Microsoft.Extensions.Logging.Abstractions;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Tests.Cluster;
@@ -48,7 +48,8 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
         target, () => HelloOf(asNodeId, target.NodeId, clusterId, foundingId),
         new ConnectionHealth(target, NullLogger.Instance));
 
-    public Hello Greeting(Hello peer) => HelloOf(Address.NodeId, peer.NodeId) with { Kind = peer.Kind };
+    public Hello Greeting(Hello peer) =>
+        HelloOf(Address.NodeId, peer.NodeId) with { Kind = peer.Kind };
 
     public ValueTask HandleAsync(
         Hello peer, Frame request, FrameWriter answer, CancellationToken token) =>

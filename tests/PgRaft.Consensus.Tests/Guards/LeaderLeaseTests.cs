@@ -18,7 +18,8 @@ public sealed class LeaderLeaseTests
     [InlineData(new long[] { 9, 4, 8, 2 }, 8)]
     [InlineData(new long[] { 3 }, 3)] // of two, both are needed
     [InlineData(new long[] { 6, 3, 0 }, 3)] // of four, three are needed
-    public void CountsFromWhenAMajorityWasLastComplete(long[] acknowledgedSeconds, long sinceSeconds)
+    public void CountsFromWhenAMajorityWasLastComplete(
+        long[] acknowledgedSeconds, long sinceSeconds)
     {
         var lease = new LeaderLease(clockMargin: 0.1);
         lease.Begin(7);

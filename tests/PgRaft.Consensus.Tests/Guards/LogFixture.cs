@@ -27,7 +27,8 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
             Machine, _records, snapshots, Configurations, () => Runtime, NullLogger.Instance,
             e => Failure = e);
         Log = new EngineLog(
-            Path.Combine(_directory, "engine"), _records, terms, snapshots, Configurations, _applier);
+            Path.Combine(_directory, "engine"), _records, terms, snapshots, Configurations,
+            _applier);
         _applier.Start();
     }
 
@@ -106,7 +107,8 @@ internal sealed class GatedIo : IStorageIo, IDisposable
 
     public IStorageFile OpenRead(string path) => PhysicalIo.Instance.OpenRead(path);
 
-    public IStorageFile Create(string path) => new GatedFile(PhysicalIo.Instance.Create(path), Pass);
+    public IStorageFile Create(string path) =>
+        new GatedFile(PhysicalIo.Instance.Create(path), Pass);
 
     public void Rename(string source, string target) => PhysicalIo.Instance.Rename(source, target);
 

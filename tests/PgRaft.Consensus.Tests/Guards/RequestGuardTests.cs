@@ -78,7 +78,12 @@ public sealed class RequestGuardTests
         var (_, granted) = await VoteAsync(channel, term + 1, lastIndex: 1000, lastTerm: term + 1);
         Assert.False(granted);
         await cluster.UntilAsync(
-            () => VoteAsync(channel, voter.Node.Status.Term + 1, 1000, term + 1).Result.Granted,
+            async () =>
+            {
+                var (_, now) = await VoteAsync(
+                    channel, voter.Node.Status.Term + 1, 1000, term + 1);
+                return now;
+            },
             "the vote to be granted after the first election timeout");
     }
 
@@ -92,7 +97,11 @@ public sealed class RequestGuardTests
             await using var cluster = new TestCluster();
             var self = cluster.Add(1).Address;
             cluster.Found(
-                [self, self with { NodeId = 2, Port = TestNode.FreePort() }, self with { NodeId = 3, Port = TestNode.FreePort() }]);
+                [
+                    self,
+                    self with { NodeId = 2, Port = TestNode.FreePort() },
+                    self with { NodeId = 3, Port = TestNode.FreePort() },
+                ]);
             await cluster[1].StartAsync(TestCluster.Limit);
             await using var leader = FakePeer.Call(self, 2);
             await using var other = FakePeer.Call(self, 3);
@@ -131,7 +140,8 @@ public sealed class RequestGuardTests
         var two = self with { NodeId = 2, Port = TestNode.FreePort() };
         var both = Configuration.Found(1, [self, two]);
         await using var leader = FakePeer.Call(self, 2);
-        await AppendAsync(leader, 4, 0, 0, new LogRecord(1, 4, EntryKind.Configuration, both.Bytes));
+        await AppendAsync(
+            leader, 4, 0, 0, new LogRecord(1, 4, EntryKind.Configuration, both.Bytes));
         Assert.Equal(NodeRole.Follower, cluster[1].Node.Status.Role);
         Assert.Empty(cluster[1].Node.GetMembers());
         await AppendAsync(leader, 5, 0, 0, new LogRecord(1, 5, EntryKind.Empty, default));
@@ -145,7 +155,8 @@ public sealed class RequestGuardTests
         await using var leader = FakePeer.Call(cluster[1].Address, 2);
         await AppendAsync(leader, 1, 0, 0, LogFixture.Record(1, 1));
         await AppendAsync(
-            leader, 2, 1, 1, LogFixture.Record(2, 2), LogFixture.Record(3, 2), LogFixture.Record(4, 2));
+            leader, 2, 1, 1,
+            LogFixture.Record(2, 2), LogFixture.Record(3, 2), LogFixture.Record(4, 2));
         var (status, lastIndex) = await AppendAsync(leader, 3, 4, 3);
         Assert.Equal(HeartbeatResult.Rejected, status);
         Assert.Equal(1, lastIndex);

@@ -68,7 +68,18 @@ public class NodeHostTests
             "the directory is another node's: It is node 2's. Use another.",
             host.Status.Last.ErrorText);
         Assert.True(host.Node.IsStopped);
-        Assert.Contains(host.Log.Records, r => r.EventId == 2002 && r.Level == LogLevel.Error);
+        Assert.DoesNotContain(host.Log.Records, r => r.Level >= LogLevel.Warning);
+    }
+
+    [Fact]
+    public async Task Why_a_node_failed_is_logged_when_debugging()
+    {
+        await using var host = TestHost.Create(o => o with { Debug = true });
+        host.OnNodeStart = () => throw new PgraftException(StatusCode.IoError, "no disk");
+        await host.Host.StartAsync();
+        var record = Assert.Single(host.Log.Records, r => r.EventId == 2002);
+        Assert.Equal((LogLevel.Debug, "server"), (record.Level, record.Category));
+        Assert.Contains("no disk", record.Text, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -129,6 +140,18 @@ public class NodeHostTests
         Assert.Contains(
             new LoggedRecord(LogLevel.Warning, 7, "category", "something: m: d"),
             host.Log.Records);
+    }
+
+    [Fact]
+    public async Task A_failed_task_that_nobody_awaited_is_logged_unless_something_only_ended()
+    {
+        await using var host = await TestHost.StartAsync();
+        host.Host.ReportUnobserved(new AggregateException(new ObjectDisposedException("engine")));
+        Assert.DoesNotContain(host.Log.Records, r => r.EventId == 2040);
+        host.Host.ReportUnobserved(new AggregateException(new IOException("disk gone")));
+        var record = Assert.Single(host.Log.Records, r => r.EventId == 2040);
+        Assert.Equal((LogLevel.Error, "core"), (record.Level, record.Category));
+        Assert.Contains("disk gone", record.Text, StringComparison.Ordinal);
     }
 
     [Fact]
