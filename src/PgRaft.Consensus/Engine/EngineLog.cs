@@ -9,8 +9,9 @@
 // A leader goes on at once, so that its own sync runs beside its followers'; the commit index
 // then waits for the sync: CommitIndex <= DurableIndex always.
 //
-// Threading: any thread; _gate orders appends, commits and installations. It is held for memory work,
-// and for the sync of the term file, which is rare. Failure: a storage error is final and ends the node (StorageFailed).
+// Threading: any thread; _gate orders appends, commits and installations. It is held for memory
+// work, and for the sync of the term file, which is rare. Failure: a storage error is final and
+// ends the node (StorageFailed).
 using DotNext.IO.Log;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;

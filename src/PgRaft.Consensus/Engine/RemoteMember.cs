@@ -127,8 +127,8 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
                 return Replicated(result, term, previous, previousTerm);
             }
 
-            // More than one batch means catching up, which may read from disk; the answer arrived on
-            // the thread that reads the connection.
+            // More than one batch means catching up, which may read from disk; the answer arrived
+            // on the thread that reads the connection.
             await Task.Yield();
         }
     }
