@@ -36,6 +36,7 @@ internal sealed partial class Applier : IAsyncDisposable
     private readonly List<LogRecord> _batch = new(BatchEntries);
     private long _commitIndex;
     private long _appliedIndex;
+    private long _noSnapshotBefore;
     private Task _loop = Task.CompletedTask;
     private Task _snapshotting = Task.CompletedTask;
 
@@ -215,14 +216,16 @@ internal sealed partial class Applier : IAsyncDisposable
     private void SnapshotIfDue()
     {
         long since = AppliedIndex - (_snapshots.Current?.Index ?? 0);
-        if (since >= _options().SnapshotIntervalEntries && _snapshotting.IsCompleted)
+        if (since >= _options().SnapshotIntervalEntries && _snapshotting.IsCompleted
+            && AppliedIndex >= Volatile.Read(ref _noSnapshotBefore))
         {
             var image = _stateMachine.Capture();
             _snapshotting = Task.Run(() => WriteSnapshot(image));
         }
     }
 
-    private void WriteSnapshot(StateImage image)
+    /// <summary>Writes a snapshot of an image of this state machine and compacts the log.</summary>
+    internal void WriteSnapshot(StateImage image)
     {
         try
         {
@@ -244,11 +247,25 @@ internal sealed partial class Applier : IAsyncDisposable
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
         {
         }
+        catch (PgraftException e) when (e.Code == StatusCode.WrongState)
+        {
+            // A leader's newer one was installed meanwhile.
+        }
+        catch (PgraftException e) when (e.Code == StatusCode.DiskFull)
+        {
+            // The log still has everything. Tried again when as much more has been applied.
+            Volatile.Write(ref _noSnapshotBefore, AppliedIndex + _options().SnapshotIntervalEntries);
+            LogNotWritten(_logger, image.AppliedIndex, e.Message);
+        }
         catch (Exception e)
         {
             _failed(e);
         }
     }
+
+    [LoggerMessage(303, LogLevel.Warning,
+        "no snapshot was written at log index {Index}, and the log keeps growing: {Reason}")]
+    private static partial void LogNotWritten(ILogger logger, long index, string reason);
 
     [LoggerMessage(301, LogLevel.Information,
         "installed the leader's snapshot at log index {Index}")]

@@ -15,19 +15,20 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("pgraft-log-").FullName;
     private readonly SegmentedLog _records;
+    private readonly SnapshotStore _snapshots;
     private readonly Applier _applier;
 
     public LogFixture()
     {
         var terms = TermStore.Open(_directory);
-        var snapshots = SnapshotStore.Open(_directory);
+        _snapshots = SnapshotStore.Open(_directory);
         _records = SegmentedLog.Open(
             new LogOptions { Directory = Path.Combine(_directory, "log"), Io = Gate }, 0, 0);
         _applier = new Applier(
-            Machine, _records, snapshots, Configurations, () => Runtime, NullLogger.Instance,
+            Machine, _records, _snapshots, Configurations, () => Runtime, NullLogger.Instance,
             e => Failure = e);
         Log = new EngineLog(
-            Path.Combine(_directory, "engine"), _records, terms, snapshots, Configurations,
+            Path.Combine(_directory, "engine"), _records, terms, _snapshots, Configurations,
             _applier);
         _applier.Start();
     }
@@ -35,6 +36,10 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
     public GatedIo Gate { get; } = new();
 
     public StateMachine Machine { get; } = new();
+
+    public SnapshotStore Snapshots => _snapshots;
+
+    public Applier Applier => _applier;
 
     public ConfigurationHistory Configurations { get; } = new(0, Configuration.Empty);
 
