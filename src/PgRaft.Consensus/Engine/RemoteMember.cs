@@ -46,6 +46,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(20);
     private readonly List<LogRecord> _batch = [];
     private readonly FrameWriter _append = new();
+    private readonly SharedDeadline _deadline = new();
 
     /// <inheritdoc/>
     public override bool IsRemote => true;
@@ -169,6 +170,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     protected override void Dispose(bool disposing)
     {
         _ = peer.DisposeAsync().AsTask();
+        _deadline.Dispose();
         base.Dispose(disposing);
     }
 
@@ -262,20 +264,18 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     private async Task<(ReadOnlyMemory<byte> Answer, long SentAt)> CallUntilDeadlineAsync(
         CancellationToken token)
     {
-        long start = Stopwatch.GetTimestamp();
+        var deadline = _deadline.Next(AppendTimeout);
         while (true)
         {
-            var left = AppendTimeout - Stopwatch.GetElapsedTime(start);
             long sentAt = Stopwatch.GetTimestamp();
             try
             {
-                var answer = await CallAsync(
-                    peer.Consensus, MessageType.Append, _append, left, token)
+                var answer = await CheckedAsync(
+                    peer.Consensus.CallAsync(MessageType.Append, _append, deadline, token))
                     .ConfigureAwait(false);
                 return (answer, sentAt);
             }
-            catch (MemberUnavailableException) when (
-                Stopwatch.GetElapsedTime(start) + RetryPause < AppendTimeout)
+            catch (MemberUnavailableException) when (!deadline.IsCancellationRequested)
             {
                 // A pause between dials, not a wait for an event: a refused port answers at once.
                 await Task.Delay(RetryPause, token).ConfigureAwait(false);
@@ -283,13 +283,16 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         }
     }
 
-    private async Task<ReadOnlyMemory<byte>> CallAsync(
+    private Task<ReadOnlyMemory<byte>> CallAsync(
         PeerChannel channel, MessageType type, FrameWriter request, TimeSpan timeout,
-        CancellationToken token)
+        CancellationToken token) =>
+        CheckedAsync(channel.CallAsync(type, request, timeout, token));
+
+    private async Task<ReadOnlyMemory<byte>> CheckedAsync(Task<ReadOnlyMemory<byte>> call)
     {
         try
         {
-            var answer = await channel.CallAsync(type, request, timeout, token)
+            var answer = await call
                 .ConfigureAwait(false);
             peer.Contact.Answered();
             return answer;

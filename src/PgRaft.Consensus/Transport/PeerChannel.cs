@@ -49,9 +49,17 @@ internal sealed class PeerChannel : IAsyncDisposable
     public async Task<ReadOnlyMemory<byte>> CallAsync(
         MessageType type, FrameWriter request, TimeSpan timeout, CancellationToken token)
     {
+        using var deadline = new CancellationTokenSource(timeout);
+        return await CallAsync(type, request, deadline.Token, token).ConfigureAwait(false);
+    }
+
+    /// <summary>As the other, with a token that ends the waiting for an answer.</summary>
+    public async Task<ReadOnlyMemory<byte>> CallAsync(
+        MessageType type, FrameWriter request, CancellationToken deadline, CancellationToken token)
+    {
         long start = Stopwatch.GetTimestamp();
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(token, _closed.Token);
-        limit.CancelAfter(timeout);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(
+            token, deadline, _closed.Token);
         PeerConnection? connection = null;
         try
         {
@@ -66,7 +74,8 @@ internal sealed class PeerChannel : IAsyncDisposable
         {
             connection?.CloseIfSilentSince(start);
             throw new PeerUnavailableException(
-                $"node {_target.NodeId} did not answer within {timeout.TotalMilliseconds:F0} ms",
+                $"node {_target.NodeId} did not answer within "
+                + $"{Stopwatch.GetElapsedTime(start).TotalMilliseconds:F0} ms",
                 requestLeft: connection is not null, e);
         }
     }
