@@ -254,7 +254,8 @@ internal sealed partial class Applier : IAsyncDisposable
         catch (PgraftException e) when (e.Code == StatusCode.DiskFull)
         {
             // The log still has everything. Tried again when as much more has been applied.
-            Volatile.Write(ref _noSnapshotBefore, AppliedIndex + _options().SnapshotIntervalEntries);
+            Volatile.Write(
+                ref _noSnapshotBefore, AppliedIndex + _options().SnapshotIntervalEntries);
             LogNotWritten(_logger, image.AppliedIndex, e.Message);
         }
         catch (Exception e)

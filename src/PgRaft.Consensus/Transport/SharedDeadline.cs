@@ -1,5 +1,5 @@
-// A deadline for a stream of short calls that follow one another. Arming a timer for each would wake
-// the timer thread at every heartbeat; this one is armed anew only when half of it is used up.
+// A deadline for a stream of short calls that follow one another. Arming a timer for each would
+// wake the timer thread at every heartbeat; this one is armed anew only when half of it is used up.
 // Threading: one caller at a time. Failure: none.
 using System.Diagnostics;
 

@@ -3,6 +3,7 @@
 // and shows every node's state.
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
+using PgRaft.Consensus.Tests.Faults;
 
 namespace PgRaft.Consensus.Tests.Cluster;
 
@@ -22,6 +23,9 @@ internal sealed class TestCluster : IAsyncDisposable
 
     public ILoggerFactory Loggers { get; }
 
+    /// <summary>What lies between the members; null = nothing, they connect directly.</summary>
+    public FaultyNetwork? Network { get; init; }
+
     public List<TestNode> Nodes { get; } = [];
 
     public IReadOnlyList<MemberAddress> InitialCluster { get; private set; } = [];
@@ -39,10 +43,15 @@ internal sealed class TestCluster : IAsyncDisposable
 
     public TestNode this[int nodeId] => Nodes.Single(n => n.Address.NodeId == nodeId);
 
+    /// <summary>The host name peers dial for a member.</summary>
+    public string HostOf(int nodeId) =>
+        Network is null ? "127.0.0.1" : FaultyNetwork.HostOf(nodeId);
+
     /// <summary>A cluster bootstrapped statically, with a leader.</summary>
-    public static async Task<TestCluster> FoundAsync(int size, RuntimeOptions? runtime = null)
+    public static async Task<TestCluster> FoundAsync(
+        int size, RuntimeOptions? runtime = null, FaultyNetwork? network = null)
     {
-        var cluster = new TestCluster();
+        var cluster = new TestCluster { Network = network };
         cluster.Runtime = runtime ?? cluster.Runtime;
         for (int id = 1; id <= size; id++)
         {
@@ -63,6 +72,7 @@ internal sealed class TestCluster : IAsyncDisposable
     public TestNode Add(int nodeId)
     {
         var node = new TestNode(this, nodeId, _directory);
+        Network?.Add(nodeId, node.Address.Port);
         Nodes.Add(node);
         return node;
     }

@@ -12,24 +12,28 @@ internal sealed class TestNode : IAsyncDisposable
 {
     private readonly TestCluster _cluster;
     private readonly string _directory;
-    private RaftNode? _node;
+    private Incarnation? _running;
 
     public TestNode(TestCluster cluster, int nodeId, string directory)
     {
         _cluster = cluster;
         _directory = directory;
-        Address = new MemberAddress(nodeId, "127.0.0.1", FreePort());
+        Address = new MemberAddress(nodeId, cluster.HostOf(nodeId), FreePort());
     }
 
     public MemberAddress Address { get; }
 
     public string DataDirectory => Path.Combine(_directory, $"node{Address.NodeId}");
 
-    public RaftNode Node => _node ?? throw new InvalidOperationException("The node is stopped.");
+    public RaftNode Node => Running.Node;
 
-    public StateMachine StateMachine { get; private set; } = new();
+    public StateMachine StateMachine => Running.StateMachine;
 
-    public bool IsUp => _node is not null;
+    public bool IsUp => _running is not null;
+
+    // A node and its state are one thing: a restart replaces both.
+    private Incarnation Running =>
+        _running ?? throw new InvalidOperationException("The node is stopped.");
 
     public static int FreePort()
     {
@@ -40,17 +44,17 @@ internal sealed class TestNode : IAsyncDisposable
 
     public async Task StartAsync(CancellationToken token)
     {
-        StateMachine = new StateMachine();
-        var node = new RaftNode(Options(), StateMachine, _cluster.Loggers);
+        var stateMachine = new StateMachine();
+        var node = new RaftNode(Options(), stateMachine, _cluster.Loggers);
         await node.StartAsync(token);
-        _node = node;
+        _running = new Incarnation(node, stateMachine);
     }
 
     public async Task StopAsync()
     {
-        if (Interlocked.Exchange(ref _node, null) is { } node)
+        if (Interlocked.Exchange(ref _running, null) is { } running)
         {
-            await node.DisposeAsync();
+            await running.Node.DisposeAsync();
         }
     }
 
@@ -60,20 +64,34 @@ internal sealed class TestNode : IAsyncDisposable
                 System.Text.Encoding.UTF8.GetBytes(key), System.Text.Encoding.UTF8.GetBytes(value)),
             0, token);
 
-    public string? Get(string key) =>
-        StateMachine.Kv.TryGet(System.Text.Encoding.UTF8.GetBytes(key), out var entry)
-            ? System.Text.Encoding.UTF8.GetString(entry.Value.Span)
-            : null;
+    public string? Get(string key) => Get(StateMachine, key);
+
+    /// <summary>A linearizable read, or a local one without <paramref name="barrier"/>.</summary>
+    public async Task<string?> ReadAsync(string key, bool barrier, CancellationToken token)
+    {
+        var running = Running;
+        if (barrier)
+        {
+            await running.Node.ReadBarrierAsync(token);
+        }
+
+        return Get(running.StateMachine, key);
+    }
 
     public string Hash() => StateHash.ComputeHex(StateMachine.Capture());
 
     public async ValueTask DisposeAsync() => await StopAsync();
 
+    private static string? Get(StateMachine stateMachine, string key) =>
+        stateMachine.Kv.TryGet(System.Text.Encoding.UTF8.GetBytes(key), out var entry)
+            ? System.Text.Encoding.UTF8.GetString(entry.Value.Span)
+            : null;
+
     private NodeOptions Options() => new()
     {
         ClusterId = _cluster.ClusterId,
         Self = Address,
-        ListenAddress = Address.Host,
+        ListenAddress = "127.0.0.1",
         DataDirectory = DataDirectory,
         InitialCluster = _cluster.InitialCluster,
         ElectionTimeoutMs = TestCluster.ElectionTimeoutMs,
@@ -81,4 +99,6 @@ internal sealed class TestNode : IAsyncDisposable
         Version = "test",
         Runtime = _cluster.Runtime,
     };
+
+    private sealed record Incarnation(RaftNode Node, StateMachine StateMachine);
 }

@@ -1,0 +1,76 @@
+// The recorder: nothing is lost between threads, and the file says what was recorded.
+using System.Text.Json;
+using Xunit;
+
+namespace PgRaft.Consensus.Tests.Linearizability;
+
+public class HistoryTests
+{
+    [Fact]
+    public async Task Every_operation_of_every_thread_is_there_in_the_order_of_calls()
+    {
+        const int Threads = 4;
+        const int Each = 2000;
+        var history = new History();
+        using var start = new Barrier(Threads);
+        await Task.WhenAll(Enumerable.Range(0, Threads).Select(t => Task.Factory.StartNew(
+            () =>
+            {
+                start.SignalAndWait();
+                for (int i = 0; i < Each; i++)
+                {
+                    history.Add(Call((t * Each) + i));
+                }
+            },
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default)));
+        Assert.Equal(
+            Enumerable.Range(0, Threads * Each).Select(i => (long)i),
+            history.Operations.Select(o => o.CallNs));
+    }
+
+    [Fact]
+    public void Operations_is_a_copy()
+    {
+        var history = new History();
+        history.Add(Call(1));
+        IReadOnlyList<Operation> before = history.Operations;
+        history.Add(Call(2));
+        Assert.Single(before);
+        Assert.Equal(2, history.Operations.Count);
+    }
+
+    [Fact]
+    public void The_file_has_a_line_an_operation()
+    {
+        string path = Path.GetTempFileName();
+        try
+        {
+            var history = new History();
+            history.Add(new(3, OperationKind.Get, "k", null, 20, 30, Outcome.Unknown));
+            history.Add(new(2, OperationKind.Put, "k", "b", 15, 18, Outcome.Failed));
+            history.Add(new(1, OperationKind.Put, "k", "a\n\"", 10, 12, Outcome.Ok));
+            history.WriteJsonLines(path);
+            string[] lines = File.ReadAllLines(path);
+            Assert.Equal(3, lines.Length);
+            Assert.Equal("a\n\"", JsonDocument.Parse(lines[0]).RootElement
+                .GetProperty("value").GetString());
+            Assert.Equal(
+                """{"process":2,"type":"fail","op":"put","key":"k","value":"b","""
+                + "\"call_ns\":15,\"return_ns\":18,\"outcome\":\"failed\"}",
+                lines[1]);
+            Assert.Equal(
+                """{"process":3,"type":"info","op":"get","key":"k","value":null,"""
+                + "\"call_ns\":20,\"return_ns\":30,\"outcome\":\"unknown\"}",
+                lines[2]);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private static Operation Call(long call) =>
+        new(0, OperationKind.Put, "k", "v", call, call, Outcome.Ok);
+}
