@@ -142,6 +142,19 @@ public class RegisterCheckerTests
     }
 
     [Fact]
+    public void The_same_operations_in_another_order_may_leave_another_value() =>
+        Passes(
+            Put("a", 0, 10), Put("b", 1, 10), Get("b", 1, 10), Get("a", 11, 12), Put("a", 13, 14));
+
+    [Fact]
+    public void The_smallest_register_is_checked_first()
+    {
+        Operation[] ops = [Put("a", 0, 1), Get("a", 2, 3), Put("a", 0, 1) with { Key = "small" }];
+        Assert.Equal(
+            new CheckResult.TimedOut("small"), RegisterChecker.Check(ops, TimeSpan.Zero));
+    }
+
+    [Fact]
     public void Out_of_time_is_neither_verdict() =>
         Assert.Equal(
             new CheckResult.TimedOut("k"),

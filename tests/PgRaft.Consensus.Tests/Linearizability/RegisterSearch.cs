@@ -38,7 +38,7 @@ internal sealed class RegisterSearch
     private readonly record struct Interval(bool IsPut, int Value, long Call, long Return);
 
     /// <summary>A point to come back to: what can go next, and how much was done before.</summary>
-    private sealed record Choice(List<int> Moves, int Depth, int State)
+    private sealed record Choice(List<int> Moves, int Depth)
     {
         public int Tried { get; set; }
     }
@@ -80,7 +80,7 @@ internal sealed class RegisterSearch
     {
         var choices = new Stack<Choice>();
         TakeFree();
-        choices.Push(new Choice(Moves(), _order.Count, _state));
+        choices.Push(new Choice(Moves(), _order.Count));
         for (int step = 0; _requiredLeft > 0; step++)
         {
             if (step % 256 == 0 && deadline.Passed)
@@ -89,13 +89,13 @@ internal sealed class RegisterSearch
             }
 
             Choice top = choices.Peek();
-            UndoTo(top);
+            UndoTo(top.Depth);
             if (top.Tried < top.Moves.Count)
             {
                 Apply(top.Moves[top.Tried++]);
                 if (_seen.Add(Configuration()))
                 {
-                    choices.Push(new Choice(Moves(), _order.Count, _state));
+                    choices.Push(new Choice(Moves(), _order.Count));
                 }
             }
             else if (choices.Count == 1)
@@ -139,8 +139,7 @@ internal sealed class RegisterSearch
     private static Interval PutOf(Operation op, int value, long firstReadReturn)
     {
         long end = op.Outcome == Outcome.Ok ? op.ReturnNs : Never;
-        bool isSeen = firstReadReturn >= op.CallNs;
-        return new(true, value, op.CallNs, isSeen ? Math.Min(end, firstReadReturn) : end);
+        return new(true, value, op.CallNs, Math.Min(end, firstReadReturn));
     }
 
     // Calls before returns where the times are equal: such operations overlap.
@@ -226,9 +225,10 @@ internal sealed class RegisterSearch
         Count(op, -1);
     }
 
-    private void UndoTo(Choice choice)
+    // The register's value needs no undoing: every move sets it.
+    private void UndoTo(int depth)
     {
-        while (_order.Count > choice.Depth)
+        while (_order.Count > depth)
         {
             int op = _order.Pop();
             if (_ops[op].Return != Never)
@@ -239,8 +239,6 @@ internal sealed class RegisterSearch
             Relink(op);
             Count(op, 1);
         }
-
-        _state = choice.State;
     }
 
     private void Count(int op, int change)
@@ -257,7 +255,9 @@ internal sealed class RegisterSearch
     private void Relink(int entry) =>
         (_next[_previous[entry]], _previous[_next[entry]]) = (entry, entry);
 
-    // The words that are neither full nor empty, the first one's place, and the register's value.
+    // The words that are neither full nor empty, and the first one's place. The register's value is
+    // no part of it: with all free reads taken, a put is next whatever it is, and a value that must
+    // not be overwritten cannot be put again after any other order of the same operations either.
     private string Configuration()
     {
         int first = 0;
@@ -273,8 +273,7 @@ internal sealed class RegisterSearch
         }
 
         ReadOnlySpan<ulong> words = _done.AsSpan(first, end - first);
-        Span<int> place = [_state, first];
         return string.Concat(
-            MemoryMarshal.Cast<int, char>(place), MemoryMarshal.Cast<ulong, char>(words));
+            MemoryMarshal.Cast<int, char>([first]), MemoryMarshal.Cast<ulong, char>(words));
     }
 }
