@@ -37,9 +37,6 @@ internal readonly struct EngineEntry(long term, LogRecord record) : IRaftLogEntr
 /// <remarks><i>Invariant</i>: <c>last &gt;= first - 1</c>.</remarks>
 internal sealed class LogRange(EngineLog log, long first, long last) : IReadOnlyList<EngineEntry>
 {
-    /// <summary>First index.</summary>
-    public long First => first;
-
     /// <summary>Last index.</summary>
     public long Last => last;
 

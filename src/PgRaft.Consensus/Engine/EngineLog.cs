@@ -11,7 +11,7 @@
 //
 // Threading: any thread; _gate orders appends, commits and installations. It is held for memory
 // work, and for the sync of the term file, which is rare. Failure: a storage error is final and
-// ends the node (StorageFailed).
+// ends the node.
 using DotNext.IO.Log;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;

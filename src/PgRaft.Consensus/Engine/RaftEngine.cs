@@ -1,8 +1,8 @@
 // DotNext's Raft engine with our members, our log and our server side.
 //
 // The engine is pinned to one version and its weak places are guarded from outside; see
-// docs/consensus-engine.md for the list. Guards live where they act: LeaderLog contacts in Member
-// classes, refusals of requests in PeerRequests, log rules in EngineLog.
+// docs/consensus-engine.md for the list. Guards live where they act: replies and deadlines in the
+// members, refusals of requests in PeerRequests, log rules in EngineLog.
 // Threading: as the engine's own, any thread. Failure: exceptions of the log end the node.
 using System.Diagnostics;
 using DotNext.Net.Cluster.Consensus.Raft;

@@ -63,7 +63,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     public override async Task<Result<bool>> VoteAsync(
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
-        var request = new FrameWriter().Int64(term).Int64(lastLogIndex).Int64(lastLogTerm);
+        var request = Ballot(term, lastLogIndex, lastLogTerm);
         var body = new BodyReader(await CallAsync(
             peer.Consensus, MessageType.Vote, request, VoteTimeout, token).ConfigureAwait(false));
         return new Result<bool> { Term = body.Int64(), Value = body.Byte() != 0 };
@@ -73,7 +73,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     public override async Task<Result<PreVoteResult>> PreVoteAsync(
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
-        var request = new FrameWriter().Int64(term).Int64(lastLogIndex).Int64(lastLogTerm);
+        var request = Ballot(term, lastLogIndex, lastLogTerm);
         var body = new BodyReader(
             await CallAsync(peer.Consensus, MessageType.PreVote, request, VoteTimeout, token)
                 .ConfigureAwait(false));
@@ -173,6 +173,9 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         _deadline.Dispose();
         base.Dispose(disposing);
     }
+
+    private static FrameWriter Ballot(long term, long lastLogIndex, long lastLogTerm) =>
+        new FrameWriter().Int64(term).Int64(lastLogIndex).Int64(lastLogTerm);
 
     private static Result<ReplicationStatus> Replicated(
         Result<ReplicationStatus> result, long term, long lastIndex, long lastTerm) => new()
