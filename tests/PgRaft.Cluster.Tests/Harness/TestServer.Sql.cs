@@ -20,6 +20,7 @@ public sealed partial class TestServer
         CommandTimeout = 60,
         SslMode = SslMode.Disable,
         GssEncryptionMode = GssEncryptionMode.Disable,
+        IncludeErrorDetail = true,
     }.ConnectionString;
 
     public async Task<NpgsqlConnection> OpenAsync()
