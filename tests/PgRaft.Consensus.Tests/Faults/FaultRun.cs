@@ -7,7 +7,7 @@
 // broke; the seed is in the test's name.
 using System.Diagnostics;
 using PgRaft.Consensus.Tests.Cluster;
-using PgRaft.Consensus.Tests.Linearizability;
+using PgRaft.Histories;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus.Tests.Faults;

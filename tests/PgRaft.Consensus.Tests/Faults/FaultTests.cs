@@ -1,5 +1,5 @@
 // Seeded fault runs on clusters of three and five, and the control that shows they can fail.
-using PgRaft.Consensus.Tests.Linearizability;
+using PgRaft.Histories;
 using Xunit;
 
 namespace PgRaft.Consensus.Tests.Faults;

@@ -2,6 +2,8 @@
 using System.Text.Json;
 using Xunit;
 
+using PgRaft.Histories;
+
 namespace PgRaft.Consensus.Tests.Linearizability;
 
 public class HistoryTests

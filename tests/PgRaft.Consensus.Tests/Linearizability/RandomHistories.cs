@@ -1,6 +1,8 @@
 // Histories to try the checker on: of an atomic register, linearizable by construction; of chance,
 // small enough that every order can be tried; and the trying of every order.
 // Threading: no state but the caller's Random. Failure: none; the same seed gives the same history.
+using PgRaft.Histories;
+
 namespace PgRaft.Consensus.Tests.Linearizability;
 
 internal static class RandomHistories

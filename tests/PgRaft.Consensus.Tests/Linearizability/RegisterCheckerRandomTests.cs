@@ -2,6 +2,8 @@
 // as they are and with one lie in them.
 using Xunit;
 
+using PgRaft.Histories;
+
 namespace PgRaft.Consensus.Tests.Linearizability;
 
 public class RegisterCheckerRandomTests

@@ -1,6 +1,8 @@
 // Histories whose verdict is known: one for each way a register can be wrong, and its lawful twin.
 using Xunit;
 
+using PgRaft.Histories;
+
 namespace PgRaft.Consensus.Tests.Linearizability;
 
 public class RegisterCheckerTests

@@ -13,7 +13,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 
-namespace PgRaft.Consensus.Tests.Linearizability;
+namespace PgRaft.Histories;
 
 internal enum Verdict
 {

@@ -4,7 +4,7 @@
 // throws and leaves the history as it was.
 using System.Text.Json;
 
-namespace PgRaft.Consensus.Tests.Linearizability;
+namespace PgRaft.Histories;
 
 internal enum OperationKind
 {

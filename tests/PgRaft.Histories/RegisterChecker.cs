@@ -4,7 +4,7 @@
 // Threading: no state. Failure: a history that cannot be (a return before its call) is refused.
 using System.Globalization;
 
-namespace PgRaft.Consensus.Tests.Linearizability;
+namespace PgRaft.Histories;
 
 internal abstract record CheckResult
 {
