@@ -33,7 +33,14 @@
 
 #define NS_PER_MS INT64CONST(1000000)
 
+/* Most answers fit: one system call reads them whole. */
+#define READ_AHEAD_BYTES 4096
+
+/* Place of the socket in the set; added first. */
+#define SOCKET_EVENT 0
+
 static pgsocket connection = PGINVALID_SOCKET;
+static WaitEventSet *waiting = NULL;	/* latch, postmaster and "connection" */
 static uint64 connection_epoch = 0;
 static uint32 last_request_id = 0;
 static uint32 wait_event = 0;
@@ -50,6 +57,9 @@ pgraft_disconnect(void)
 {
 	if (connection == PGINVALID_SOCKET)
 		return;
+	if (waiting != NULL)
+		FreeWaitEventSet(waiting);
+	waiting = NULL;
 	close(connection);
 	connection = PGINVALID_SOCKET;
 	ReleaseExternalFD();
@@ -94,19 +104,31 @@ give_up(PgraftRequest *request, int32 status_of_read, const char *reason)
 	pgraft_raise(status_of_read, message, NULL, NULL);
 }
 
+/*
+ * The set is made once a connection: making one for every wait costs more than
+ * the wait.
+ */
+static void
+prepare_waiting(void)
+{
+	waiting = pgraft_create_wait_event_set(3);
+	AddWaitEventToSet(waiting, WL_SOCKET_READABLE, connection, NULL, NULL);
+	AddWaitEventToSet(waiting, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(waiting, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+}
+
 /* Waits until the socket is ready, or raises the error of the deadline. */
 static void
-wait_ready(PgraftRequest *request, int event, int64 deadline_ns)
+wait_ready(PgraftRequest *request, uint32 event, int64 deadline_ns)
 {
 	int64		left_ms = (deadline_ns - pgraft_now_ns() + NS_PER_MS - 1) / NS_PER_MS;
-	int			events;
+	WaitEvent	occurred;
 
 	if (left_ms <= 0)
 		give_up(request, PGRAFT_TIMED_OUT, "the cluster worker did not answer in time");
-	events = WaitLatchOrSocket(MyLatch,
-							   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | event,
-							   connection, (long) left_ms, wait_event);
-	if (events & WL_LATCH_SET)
+	ModifyWaitEvent(waiting, SOCKET_EVENT, event, NULL);
+	if (WaitEventSetWait(waiting, (long) left_ms, &occurred, 1, wait_event) == 1 &&
+		(occurred.events & WL_LATCH_SET) != 0)
 	{
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -146,7 +168,10 @@ connect_to_core(void)
 	pfree(path);
 	open_socket();
 	if (connect(connection, (struct sockaddr *) &address, sizeof(address)) == 0)
+	{
+		prepare_waiting();
 		return;
+	}
 	saved_errno = errno;
 	pgraft_disconnect();
 	if (saved_errno == ECONNREFUSED || saved_errno == ENOENT)
@@ -210,37 +235,45 @@ send_request(PgraftRequest *request, int64 deadline_ns)
 	return true;
 }
 
-static void
-receive(PgraftRequest *request, char *to, size_t bytes, int64 deadline_ns)
+/* Receives at least "least" bytes, at most "most"; returns how many. */
+static size_t
+receive(PgraftRequest *request, char *to, size_t least, size_t most, int64 deadline_ns)
 {
-	while (bytes > 0)
+	size_t		bytes = 0;
+
+	while (bytes < least)
 	{
-		ssize_t		got = recv(connection, to, bytes, 0);
+		ssize_t		got = recv(connection, to + bytes, most - bytes, 0);
 
 		if (got > 0)
-		{
-			to += got;
-			bytes -= got;
-		}
+			bytes += got;
 		else if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
 			wait_ready(request, WL_SOCKET_READABLE, deadline_ns);
 		else
 			give_up(request, PGRAFT_NO_LEADER, "the cluster worker closed the connection");
 	}
+	return bytes;
 }
 
 static void
 receive_response(PgraftRequest *request, PgraftResponse *response, int64 deadline_ns)
 {
-	char		header[PGRAFT_FRAME_HEADER_BYTES];
+	char		start[READ_AHEAD_BYTES];
+	size_t		got;
 	uint32		bytes;
 	char	   *values;
 
-	receive(request, header, sizeof(header), deadline_ns);
-	bytes = pgraft_response_body_bytes(header);
+	/* An answer takes the core longer than a look that would find nothing. */
+	wait_ready(request, WL_SOCKET_READABLE, deadline_ns);
+	got = receive(request, start, PGRAFT_FRAME_HEADER_BYTES, sizeof(start), deadline_ns) -
+		PGRAFT_FRAME_HEADER_BYTES;
+	bytes = pgraft_response_body_bytes(start);
+	if (got > bytes)
+		give_up(request, PGRAFT_INTERNAL, "the cluster worker sent more than an answer");
 	values = palloc(bytes + 1);
-	receive(request, values, bytes, deadline_ns);
-	pgraft_response_parse(response, header, values, bytes);
+	memcpy(values, start + PGRAFT_FRAME_HEADER_BYTES, got);
+	receive(request, values + got, bytes - got, bytes - got, deadline_ns);
+	pgraft_response_parse(response, start, values, bytes);
 
 	/* Id 0 is about the connection: the core has too many.  Always an error. */
 	if (response->request_id != request->request_id &&

@@ -21,6 +21,11 @@ public interface IRaftNode : IAsyncDisposable
     NodeStatus Status { get; }
 
     /// <summary>
+    /// <see cref="NodeStatus.LeaderId"/> of <see cref="Status"/>, without taking the rest.
+    /// </summary>
+    int LeaderId { get; }
+
+    /// <summary>
     /// Raised after <see cref="Status"/> has changed. Called on core threads, never concurrently
     /// with itself; the handler must not block or throw.
     /// </summary>

@@ -38,18 +38,26 @@ internal sealed unsafe class SharedStatus : IStatusSink
         bool stateChanged;
         lock (_lock)
         {
-            Volatile.Write(ref _memory->Sequence, ++_sequence);
-            Interlocked.MemoryBarrier();
+            BeginWrite();
             WriteNode(status.Node);
             WriteWorker(status);
-            Interlocked.MemoryBarrier();
-            Volatile.Write(ref _memory->Sequence, ++_sequence);
+            EndWrite();
             stateChanged = _publishedState != (int)status.State;
             _publishedState = (int)status.State;
         }
 
         if (stateChanged)
             _wake.Signal();
+    }
+
+    public void PublishRequests(long processed, int pending, bool isFull)
+    {
+        lock (_lock)
+        {
+            BeginWrite();
+            WriteRequests(processed, pending, isFull);
+            EndWrite();
+        }
     }
 
     /// <summary>Publishes a failure that came before there was a node.</summary>
@@ -61,6 +69,25 @@ internal sealed unsafe class SharedStatus : IStatusSink
         false,
         error.Code,
         ErrorText.Of(error)));
+
+    private void BeginWrite()
+    {
+        Volatile.Write(ref _memory->Sequence, ++_sequence);
+        Interlocked.MemoryBarrier();
+    }
+
+    private void EndWrite()
+    {
+        Interlocked.MemoryBarrier();
+        Volatile.Write(ref _memory->Sequence, ++_sequence);
+    }
+
+    private void WriteRequests(long processed, int pending, bool isFull)
+    {
+        _memory->RequestsProcessed = processed;
+        _memory->RequestsPending = pending;
+        _memory->QueueFull = isFull ? 1 : 0;
+    }
 
     private void WriteNode(NodeStatus node)
     {
@@ -88,9 +115,7 @@ internal sealed unsafe class SharedStatus : IStatusSink
         _memory->Epoch = _epoch;
         _memory->NodeId = _nodeId;
         _memory->State = (int)status.State;
-        _memory->RequestsProcessed = status.RequestsProcessed;
-        _memory->RequestsPending = status.RequestsPending;
-        _memory->QueueFull = status.QueueFull ? 1 : 0;
+        WriteRequests(status.RequestsProcessed, status.RequestsPending, status.QueueFull);
         _memory->LogRecordsDropped = _droppedRecords();
         _memory->ErrorStatus = (int)status.ErrorStatus;
         if (_publishedState != (int)status.State)

@@ -19,6 +19,9 @@ internal sealed partial class Applier : IAsyncDisposable
 {
     private const int BatchEntries = 512;
     private const int BatchBytes = 1024 * 1024;
+
+    // So few answers that giving them takes less than waking the thread that would.
+    private const int FewProposals = 4;
     private readonly StateMachine _stateMachine;
     private readonly SegmentedLog _log;
     private readonly SnapshotStore _snapshots;
@@ -34,6 +37,7 @@ internal sealed partial class Applier : IAsyncDisposable
     private readonly IndexWaiters _waiters = new();
     private readonly CancellationTokenSource _stopping = new();
     private readonly List<LogRecord> _batch = new(BatchEntries);
+    private readonly List<(PendingProposal Proposal, long Term, ApplyResult Result)> _answers = [];
     private long _commitIndex;
     private long _appliedIndex;
     private long _noSnapshotBefore;
@@ -71,10 +75,16 @@ internal sealed partial class Applier : IAsyncDisposable
     public PendingProposal Register(long index, long term) => _proposals.Add(index, term);
 
     /// <summary>Entries up to an index are committed and durable here.</summary>
-    public void CommitAdvanced(long commitIndex)
+    /// <param name="commitIndex">Not less than before.</param>
+    /// <param name="mayApplyHere">The caller's thread may apply a few entries and run what waits
+    /// for them.</param>
+    public void CommitAdvanced(long commitIndex, bool mayApplyHere)
     {
         Volatile.Write(ref _commitIndex, commitIndex);
-        _signal.Writer.TryWrite(true);
+        if (!mayApplyHere || _proposals.Count is 0 or > FewProposals || !TryApplyHere())
+        {
+            _signal.Writer.TryWrite(true);
+        }
     }
 
     /// <summary>Waits until an index is applied.</summary>
@@ -142,10 +152,8 @@ internal sealed partial class Applier : IAsyncDisposable
             while (await _signal.Reader.WaitToReadAsync(_stopping.Token).ConfigureAwait(false))
             {
                 _signal.Reader.TryRead(out _);
-                while (await ApplyBatchAsync().ConfigureAwait(false))
+                while (await ApplyNextAsync().ConfigureAwait(false))
                 {
-                    Published();
-                    SnapshotIfDue();
                 }
             }
         }
@@ -158,31 +166,69 @@ internal sealed partial class Applier : IAsyncDisposable
         }
     }
 
-    private async ValueTask<bool> ApplyBatchAsync()
+    // False when the loop has to do it: it is at work, or there is more.
+    private bool TryApplyHere()
     {
-        await _turn.WaitAsync(_stopping.Token).ConfigureAwait(false);
+        if (!_turn.Wait(0, CancellationToken.None))
+        {
+            return false;
+        }
+
         try
         {
-            long from = _appliedIndex + 1;
-            long count = Math.Min(BatchEntries, Volatile.Read(ref _commitIndex) - _appliedIndex);
-            if (count <= 0)
-            {
-                return false;
-            }
-
-            _batch.Clear();
-            if (_log.Read(from, (int)count, BatchBytes, _batch) == 0)
-            {
-                throw new InvariantViolatedException($"committed entry {from} is not in the log");
-            }
-
-            _batch.ForEach(Apply);
+            ApplyBatch();
+            return AppliedIndex == Volatile.Read(ref _commitIndex);
+        }
+        catch (Exception e)
+        {
+            _failed(e);
             return true;
         }
         finally
         {
             _turn.Release();
         }
+    }
+
+    private async ValueTask<bool> ApplyNextAsync()
+    {
+        await _turn.WaitAsync(_stopping.Token).ConfigureAwait(false);
+        try
+        {
+            return ApplyBatch();
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    // With _turn held. What was applied shows everywhere before anybody is told of it.
+    private bool ApplyBatch()
+    {
+        long from = _appliedIndex + 1;
+        long count = Math.Min(BatchEntries, Volatile.Read(ref _commitIndex) - _appliedIndex);
+        if (count <= 0)
+        {
+            return false;
+        }
+
+        _batch.Clear();
+        if (_log.Read(from, (int)count, BatchBytes, _batch) == 0)
+        {
+            throw new InvariantViolatedException($"committed entry {from} is not in the log");
+        }
+
+        _batch.ForEach(Apply);
+        Published();
+        foreach (var (proposal, term, result) in _answers)
+        {
+            proposal.Applied(term, result);
+        }
+
+        _answers.Clear();
+        SnapshotIfDue();
+        return true;
     }
 
     private void Apply(LogRecord record)
@@ -198,7 +244,10 @@ internal sealed partial class Applier : IAsyncDisposable
         }
 
         Volatile.Write(ref _appliedIndex, record.Index);
-        _proposals.Applied(record.Index, record.Term, result);
+        if (_proposals.Take(record.Index) is { } proposal)
+        {
+            _answers.Add((proposal, record.Term, result));
+        }
     }
 
     private void Published()

@@ -12,8 +12,7 @@ namespace PgRaft.Consensus.Apply;
 /// <summary>A proposal that has been appended and waits to be applied.</summary>
 internal sealed class PendingProposal(long index, long term)
 {
-    private readonly TaskCompletionSource<Proposal> _source =
-        new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<Proposal> _source = new();
 
     /// <summary>Index of its entry.</summary>
     public long Index => index;
@@ -21,7 +20,8 @@ internal sealed class PendingProposal(long index, long term)
     /// <summary>Term of its entry.</summary>
     public long Term => term;
 
-    /// <summary>Ends when the outcome is known.</summary>
+    /// <summary>Ends when the outcome is known; continuations may run on the thread that applied
+    /// the entry.</summary>
     public Task<Proposal> Outcome => _source.Task;
 
     /// <summary>The entry at its index was applied.</summary>
@@ -39,8 +39,9 @@ internal sealed class PendingProposal(long index, long term)
         }
     }
 
-    /// <summary>Nothing more can be learned about it here.</summary>
-    public void Lost(string why) => _source.TrySetException(Unknown(why));
+    /// <summary>Nothing more can be learned about it here. May be called under a lock.</summary>
+    public void Lost(string why) => ThreadPool.UnsafeQueueUserWorkItem(
+        source => source.TrySetException(Unknown(why)), _source, preferLocal: false);
 
     /// <summary>The error for a proposal that left and whose fate is not known.</summary>
     public static PgraftException Unknown(string why) => new(

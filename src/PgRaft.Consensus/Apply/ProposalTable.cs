@@ -1,6 +1,5 @@
 // Pending proposals by log index.
 // Threading: any thread. Failure: none.
-using PgRaft.Core;
 
 namespace PgRaft.Consensus.Apply;
 
@@ -28,16 +27,26 @@ internal sealed class ProposalTable
         return proposal;
     }
 
-    /// <summary>Tells the proposal at an index what was applied there.</summary>
-    public void Applied(long index, long term, ApplyResult result)
+    /// <summary>How many wait.</summary>
+    public int Count
     {
-        PendingProposal? proposal;
+        get
+        {
+            lock (_gate)
+            {
+                return _pending.Count;
+            }
+        }
+    }
+
+    /// <summary>Removes and returns the proposal that waits for an index, if one does.</summary>
+    public PendingProposal? Take(long index)
+    {
         lock (_gate)
         {
-            _pending.Remove(index, out proposal);
+            _pending.Remove(index, out var proposal);
+            return proposal;
         }
-
-        proposal?.Applied(term, result);
     }
 
     /// <summary>Gives up all proposals at or below an index.</summary>

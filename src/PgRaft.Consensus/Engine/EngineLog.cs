@@ -199,7 +199,8 @@ internal sealed partial class EngineLog
 
         // Hazard 1: nothing is acknowledged before it is on disk. Not cancellable: the entries
         // are in the log whether or not anybody still waits.
-        await _log.WaitDurableAsync(records[^1].Index).ConfigureAwait(false);
+        await _log.WaitDurableAsync(records[^1].Index, continueOnWriter: true)
+            .ConfigureAwait(false);
         Changed?.Invoke();
     }
 
@@ -223,7 +224,7 @@ internal sealed partial class EngineLog
             _wantedCommitIndex = Math.Max(_wantedCommitIndex, Math.Min(endIndex, _log.LastIndex));
         }
 
-        AdvanceCommit();
+        AdvanceCommit(mayApplyHere: true);
         return new(CommitIndex - before);
     }
 
@@ -372,7 +373,7 @@ internal sealed partial class EngineLog
         Changed?.Invoke();
     }
 
-    private void AdvanceCommit()
+    private void AdvanceCommit(bool mayApplyHere = false)
     {
         long commitIndex;
         lock (_gate)
@@ -386,7 +387,7 @@ internal sealed partial class EngineLog
             Volatile.Write(ref _commitIndex, commitIndex);
         }
 
-        _applier.CommitAdvanced(commitIndex);
+        _applier.CommitAdvanced(commitIndex, mayApplyHere);
         _commitWaiters.Reached(commitIndex);
     }
 

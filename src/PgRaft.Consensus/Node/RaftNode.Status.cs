@@ -43,6 +43,9 @@ public sealed partial class RaftNode
     }
 
     /// <inheritdoc/>
+    public int LeaderId => _engine is null ? 0 : View.Current(Log.Term, out _);
+
+    /// <inheritdoc/>
     public IReadOnlyList<MemberView> GetMembers()
     {
         int leaderId = View.Current(Log.Term, out _);

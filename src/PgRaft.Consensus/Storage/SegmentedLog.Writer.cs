@@ -22,6 +22,7 @@ public sealed partial class SegmentedLog
     private readonly Thread _writer;
     private readonly List<LogRecord> _batch = [];
     private readonly List<Segment> _obsolete = [];
+    private readonly List<TaskCompletionSource> _due = [];
     private byte[] _buffer = new byte[InitialBufferBytes];
     private PgraftException? _failure;
     private long _nextSegmentId;
@@ -146,6 +147,7 @@ public sealed partial class SegmentedLog
         segment.File.Write(segment.End, buffer.AsSpan(0, _batchBytes));
         segment.File.Sync();
         long? durable = Publish(segment);
+        DurabilityWaiters.Complete(_due);
         PrepareNext(segment);
         if (durable is { } index)
         {
@@ -212,7 +214,7 @@ public sealed partial class SegmentedLog
 
             Volatile.Write(ref _durableIndex, _inFlightEnd);
             _pendingCut = _inFlightEnd >= _pendingCut ? NoCut : _pendingCut;
-            _waiters.Complete(_inFlightEnd);
+            _waiters.TakeUpTo(_inFlightEnd, _due);
             _recent.Evict(_options.CacheBytes, _inFlightEnd);
             return _inFlightEnd;
         }

@@ -126,14 +126,18 @@ public sealed partial class SegmentedLog : IDisposable
     /// <exception cref="PgraftException">Storage failed; <see cref="StatusCode.NotDone"/>: the
     /// entry was replaced or dropped while it was waited for; <see cref="StatusCode.Stopping"/>.
     /// </exception>
+    /// <param name="continueOnWriter">The continuation may run on the thread that writes the log,
+    /// which saves waking another. It must be short, and never wait for the log.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such entry.</exception>
-    public ValueTask WaitDurableAsync(long index)
+    public ValueTask WaitDurableAsync(long index, bool continueOnWriter = false)
     {
         lock (_gate)
         {
             ThrowIfUnusable();
             ArgumentOutOfRangeException.ThrowIfGreaterThan(index, _lastIndex);
-            return index <= _durableIndex ? default : new ValueTask(_waiters.Add(index));
+            return index <= _durableIndex
+                ? default
+                : new ValueTask(_waiters.Add(index, continueOnWriter));
         }
     }
 
@@ -252,7 +256,7 @@ public sealed partial class SegmentedLog : IDisposable
         _nextToWrite = baseIndex + 1;
         _inFlightEnd = Superseded;
         _pendingCut = NoCut;
-        _waiters.Complete(baseIndex);
+        _waiters.CompleteElsewhere(baseIndex);
         _waiters.FailFrom(baseIndex + 1, Replaced);
         Volatile.Write(ref _durableIndex, baseIndex);
         Volatile.Write(ref _lastIndex, baseIndex);

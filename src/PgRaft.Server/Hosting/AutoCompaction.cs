@@ -59,8 +59,8 @@ internal sealed class AutoCompaction : IDisposable
     {
         long threshold = Volatile.Read(ref _thresholdRevisions);
         bool isDue = threshold > 0
-            && _node.Status.Role == NodeRole.Leader
-            && view.Revision - view.CompactedRevision >= threshold + Math.Max(threshold / 10, 1);
+            && view.Revision - view.CompactedRevision >= threshold + Math.Max(threshold / 10, 1)
+            && _node.Status.Role == NodeRole.Leader;
         return isDue ? view.Revision - threshold : 0;
     }
 

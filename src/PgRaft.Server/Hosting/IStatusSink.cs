@@ -17,4 +17,7 @@ internal readonly record struct HostStatus(
 internal interface IStatusSink
 {
     void Publish(in HostStatus status);
+
+    /// <summary>Publishes the numbers that change with every request, and nothing else.</summary>
+    void PublishRequests(long processed, int pending, bool isFull);
 }

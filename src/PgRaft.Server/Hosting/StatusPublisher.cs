@@ -33,14 +33,14 @@ internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters
         lock (_lock)
             _node = node;
         node.StatusChanged += Publish;
-        counters.Changed += Publish;
+        counters.Changed += PublishRequests;
         Publish();
     }
 
     /// <summary>To be called before the node is disposed: what it said last stays.</summary>
     public void Detach()
     {
-        counters.Changed -= Publish;
+        counters.Changed -= PublishRequests;
         lock (_lock)
         {
             if (_node is not { } node)
@@ -60,6 +60,12 @@ internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters
             FollowRole(status.Role);
             sink.Publish(Compose(status));
         }
+    }
+
+    private void PublishRequests()
+    {
+        lock (_lock)
+            sink.PublishRequests(counters.Processed, counters.Pending, counters.IsFull);
     }
 
     /// <summary>The node serves requests: it runs, or waits for a configuration.</summary>

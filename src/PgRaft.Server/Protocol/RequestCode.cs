@@ -34,6 +34,12 @@ internal static class RequestCodes
         RequestCode.Init or RequestCode.AddNode or RequestCode.RemoveNode or
         RequestCode.LogAppend or RequestCode.KvPut or RequestCode.KvDelete;
 
+    /// <summary>Whether a request does no more than a little work in memory before it first waits,
+    /// so that it may run on the thread that read it.</summary>
+    public static bool IsQuick(RequestCode code) => code is
+        RequestCode.LogAppend or RequestCode.KvPut or RequestCode.KvGet or RequestCode.KvDelete or
+        RequestCode.KvExists;
+
     /// <summary>Whether another member may pass the request on to its leader.</summary>
     public static bool IsForwardable(RequestCode code) => code is
         RequestCode.RemoveNode or RequestCode.LogAppend or RequestCode.KvPut or

@@ -64,11 +64,16 @@ internal sealed class LeadershipWatch : IDisposable
 
     private void OnStatusChanged()
     {
-        if (_node.Status.LeaderId != 0)
-            Interlocked.Exchange(ref _leaderlessSince, 0);
-        else
-            Interlocked.CompareExchange(ref _leaderlessSince, Stopwatch.GetTimestamp(), 0);
-        Interlocked.Exchange(ref _changed, null)?.TrySetResult();
+        // Comes with every batch that is applied, so it must cost next to nothing.
+        bool isLeaderless = _node.LeaderId == 0;
+        if (isLeaderless != (Interlocked.Read(ref _leaderlessSince) != 0))
+        {
+            Interlocked.Exchange(
+                ref _leaderlessSince, isLeaderless ? Stopwatch.GetTimestamp() : 0);
+        }
+
+        if (Volatile.Read(ref _changed) is not null)
+            Interlocked.Exchange(ref _changed, null)?.TrySetResult();
     }
 
     private static bool IsSameLeadership(NodeStatus a, NodeStatus b) =>

@@ -53,7 +53,8 @@ internal sealed class RequestConnection(
                 watching = CancelWhenGoneAsync(next, gone);
 
                 // This may be the thread that serves all sockets (InlineCompletions).
-                await Task.Yield();
+                if (!RequestCodes.IsQuick(RequestHeader.Read(body.Span).Code))
+                    await Task.Yield();
                 var answer = await dispatcher.ExecuteAsync(body, response, gone.Token)
                     .ConfigureAwait(false);
                 await stream.WriteAsync(answer, abort).ConfigureAwait(false);

@@ -84,6 +84,8 @@ internal sealed class FakeNode : IRaftNode
         }
     }
 
+    public int LeaderId => Status.LeaderId;
+
     public void Fail(PgraftException failure) => _failure.TrySetResult(failure);
 
     /// <summary>Becomes a follower of node 2, or of nobody.</summary>

@@ -43,4 +43,17 @@ internal sealed class StatusRecorder : IStatusSink
             _last = status;
         }
     }
+
+    public void PublishRequests(long processed, int pending, bool isFull)
+    {
+        lock (_lock)
+        {
+            _last = _last with
+            {
+                RequestsProcessed = processed,
+                RequestsPending = pending,
+                QueueFull = isFull,
+            };
+        }
+    }
 }
