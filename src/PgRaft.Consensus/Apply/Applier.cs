@@ -75,12 +75,20 @@ internal sealed partial class Applier : IAsyncDisposable
     public PendingProposal Register(long index, long term) => _proposals.Add(index, term);
 
     /// <summary>Entries up to an index are committed and durable here.</summary>
-    /// <param name="commitIndex">Not less than before.</param>
+    /// <param name="commitIndex">One that is behind another's, on another thread, changes nothing.
+    /// </param>
     /// <param name="mayApplyHere">The caller's thread may apply a few entries and run what waits
     /// for them.</param>
     public void CommitAdvanced(long commitIndex, bool mayApplyHere)
     {
-        Volatile.Write(ref _commitIndex, commitIndex);
+        long known = Volatile.Read(ref _commitIndex);
+        while (known < commitIndex)
+        {
+            known = Interlocked.CompareExchange(ref _commitIndex, commitIndex, known) == known
+                ? commitIndex
+                : Volatile.Read(ref _commitIndex);
+        }
+
         if (!mayApplyHere || _proposals.Count is 0 or > FewProposals || !TryApplyHere())
         {
             _signal.Writer.TryWrite(true);

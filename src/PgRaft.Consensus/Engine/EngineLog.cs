@@ -66,6 +66,9 @@ internal sealed partial class EngineLog
     /// </summary>
     public event Action? Changed;
 
+    /// <summary>Called when a term or vote could not be saved, which is final.</summary>
+    public Action<Exception>? Failed { get; set; }
+
     /// <summary>Highest index known committed. Never goes back.</summary>
     public long CommitIndex => Volatile.Read(ref _commitIndex);
 
@@ -137,7 +140,7 @@ internal sealed partial class EngineLog
         long index;
         lock (_gate)
         {
-            _terms.Save(_terms.Term + 1, nodeId);
+            SaveTerm(_terms.Term + 1, nodeId);
             index = _log.Append(_terms.Term, EntryKind.Empty, default);
         }
 
@@ -244,7 +247,9 @@ internal sealed partial class EngineLog
             || (reader.LogEntryMetadataOnly && startIndex == endIndex);
         if (held)
         {
-            var range = new LogRange(this, startIndex, endIndex);
+            // Hazard 32: after a snapshot the engine still works off rounds from before it, whose
+            // end lies before the member's next entry.
+            var range = new LogRange(this, startIndex, Math.Max(endIndex, startIndex - 1));
             return await reader.ReadAsync<EngineEntry, LogRange>(range, null, token)
                 .ConfigureAwait(false);
         }
@@ -267,7 +272,7 @@ internal sealed partial class EngineLog
         lock (_gate)
         {
             term = _terms.Term + 1;
-            _terms.Save(term, MemberId.ToNodeId(member));
+            SaveTerm(term, MemberId.ToNodeId(member));
             Elections++;
         }
 
@@ -287,7 +292,7 @@ internal sealed partial class EngineLog
             int nodeId = MemberId.ToNodeId(member);
             if (_terms.VotedFor != nodeId)
             {
-                _terms.Save(_terms.Term, nodeId);
+                SaveTerm(_terms.Term, nodeId);
             }
         }
     }
@@ -314,10 +319,25 @@ internal sealed partial class EngineLog
                 return;
             }
 
-            _terms.Save(term, 0);
+            SaveTerm(term, 0);
         }
 
         Changed?.Invoke();
+    }
+
+    // Hazard 33: the engine gives up its role for good when a term cannot be saved, and says so in a
+    // line of its log only. So the node ends instead, and starts again.
+    private void SaveTerm(long term, int votedFor)
+    {
+        try
+        {
+            _terms.Save(term, votedFor);
+        }
+        catch (Exception e)
+        {
+            Failed?.Invoke(e);
+            throw;
+        }
     }
 
     private static Options UnusedBase(string directory) => new()

@@ -47,6 +47,14 @@ internal abstract class Member : IRaftClusterMember, IDisposable
     /// <summary>Next index the engine will send; 0 before it led.</summary>
     public long NextIndex => Volatile.Read(ref _state.NextIndex);
 
+    /// <summary>
+    /// Makes the engine's next round begin at an index after an answer of <i>rejected</i> that
+    /// names the index before it.
+    /// </summary>
+    /// <remarks>The engine goes at least one entry back after such an answer, so it is put one
+    /// entry ahead.</remarks>
+    protected void ContinueAt(long nextIndex) => Volatile.Write(ref _state.NextIndex, nextIndex + 1);
+
     /// <inheritdoc/>
     public abstract Task<Result<bool>> VoteAsync(
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token);

@@ -42,10 +42,16 @@ internal sealed class Peer : IAsyncDisposable
     /// <summary>Why it could not be reached; null while it can.</summary>
     public string? LastError => _health.LastError;
 
-    /// <summary>How long it keeps faith with a leader, as far as known.</summary>
-    public int ElectionTimeoutMs => Math.Max(
+    /// <summary>How long it keeps faith with a leader, as far as known; 0 = not yet.</summary>
+    /// <remarks>The shortest it has said: a connection that was not made anew since the peer was
+    /// restarted with a shorter one still has the old.</remarks>
+    public int ElectionTimeoutMs => Shortest(
         Consensus.PeerElectionTimeoutMs,
-        Math.Max(Snapshot.PeerElectionTimeoutMs, Client.PeerElectionTimeoutMs));
+        Shortest(Snapshot.PeerElectionTimeoutMs, Client.PeerElectionTimeoutMs));
+
+    /// <summary>The shorter of two timeouts of which 0 is none.</summary>
+    internal static int Shortest(int one, int other) =>
+        one == 0 || other == 0 ? Math.Max(one, other) : Math.Min(one, other);
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

@@ -11,6 +11,7 @@ using System.Diagnostics;
 using DotNext.IO;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
+using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Transport;
 
@@ -47,6 +48,9 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     private readonly List<LogRecord> _batch = [];
     private readonly FrameWriter _append = new();
     private readonly SharedDeadline _deadline = new();
+    private readonly Lock _gate = new();
+    private int _calls;
+    private bool _disposed;
 
     /// <inheritdoc/>
     public override bool IsRemote => true;
@@ -64,9 +68,9 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
         var request = Ballot(term, lastLogIndex, lastLogTerm);
-        var body = new BodyReader(await CallAsync(
-            peer.Consensus, MessageType.Vote, request, VoteTimeout, token).ConfigureAwait(false));
-        return new Result<bool> { Term = body.Int64(), Value = body.Byte() != 0 };
+        var (theirTerm, value) = await AskAsync(MessageType.Vote, request, token)
+            .ConfigureAwait(false);
+        return new Result<bool> { Term = theirTerm, Value = value != 0 };
     }
 
     /// <inheritdoc/>
@@ -74,11 +78,9 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
         var request = Ballot(term, lastLogIndex, lastLogTerm);
-        var body = new BodyReader(
-            await CallAsync(peer.Consensus, MessageType.PreVote, request, VoteTimeout, token)
-                .ConfigureAwait(false));
-        long theirTerm = body.Int64();
-        var value = (PreVoteResult)body.Byte();
+        var (theirTerm, answer) = await AskAsync(MessageType.PreVote, request, token)
+            .ConfigureAwait(false);
+        var value = (PreVoteResult)answer;
 
         // Hazard 18: the engine ignores the term of a refusal. A member with the longer log but an
         // older term would be refused for ever, and the other for its log.
@@ -97,11 +99,31 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     {
         var range = entries as LogRange
             ?? throw new NotSupportedException("The engine sent entries that are not of our log.");
-        long previous = prevLogIndex;
-        long previousTerm = prevLogTerm;
+        Enter();
+        try
+        {
+            return await AppendRangeAsync(
+                term, range.Last, prevLogIndex, prevLogTerm, commitIndex, token)
+                .ConfigureAwait(false);
+        }
+        finally
+        {
+            Leave();
+        }
+    }
+
+    private async Task<Result<ReplicationStatus>> AppendRangeAsync(
+        long term, long last, long previous, long previousTerm, long commitIndex,
+        CancellationToken token)
+    {
+        long start = Stopwatch.GetTimestamp();
         while (true)
         {
-            ReadBatch(previous, range.Last);
+            if (!ReadBatch(previous, last))
+            {
+                return Touched(term, previous);
+            }
+
             var result = await AppendBatchAsync(
                 term, previous, previousTerm, Math.Max(commitIndex, host.Log.CommitIndex), token)
                 .ConfigureAwait(false);
@@ -116,6 +138,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
                 continue;
             }
 
+            bool isCut = _batch.Count == 0 && previous < last;
             if (_batch.Count > 0)
             {
                 previous = _batch[^1].Index;
@@ -123,9 +146,24 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
             }
 
             peer.Contact.Matched(term, previous);
-            if (previous >= range.Last)
+            if (isCut)
+            {
+                ContinueAt(previous + 1);
+                return Touched(term, previous);
+            }
+
+            if (previous >= last)
             {
                 return Replicated(result, term, previous, previousTerm);
+            }
+
+            // Hazard 35: the round of all members ends only when this call does, and meanwhile no
+            // other round begins: no heartbeat, no commit. So a long catch-up goes in pieces.
+            if (Stopwatch.GetElapsedTime(start) > AppendTimeout / 10)
+            {
+                ContinueAt(previous + 1);
+                host.ReplicateAgain();
+                return Touched(term, previous);
             }
 
             // More than one batch means catching up, which may read from disk; the answer arrived
@@ -142,6 +180,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         var outgoing = snapshot as OutgoingSnapshot
             ?? throw new NotSupportedException(
                 "The engine sent a snapshot that is not of our log.");
+        Enter();
         peer.Contact.SendingSnapshot = true;
         try
         {
@@ -163,16 +202,93 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         finally
         {
             peer.Contact.SendingSnapshot = false;
+            Leave();
         }
     }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        _ = peer.DisposeAsync().AsTask();
-        _deadline.Dispose();
+        bool isLast;
+        lock (_gate)
+        {
+            isLast = !_disposed && _calls == 0;
+            _disposed = true;
+        }
+
+        if (isLast)
+        {
+            Close();
+        }
+
         base.Dispose(disposing);
     }
+
+    // Hazard 26: a member is disposed when it is removed, but the engine may still be in a round
+    // that needs its answer: the one before the removal took effect. Without it the round of the
+    // last two members would never end. So what is under way may finish; nothing is tried again.
+    private void Enter()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+            {
+                throw new MemberUnavailableException(this, "the member was removed");
+            }
+
+            _calls++;
+        }
+    }
+
+    private void Leave()
+    {
+        bool isLast;
+        lock (_gate)
+        {
+            isLast = --_calls == 0 && _disposed;
+        }
+
+        if (isLast)
+        {
+            Close();
+        }
+    }
+
+    private void Close()
+    {
+        _ = peer.DisposeAsync().AsTask();
+        _deadline.Dispose();
+    }
+
+    // Hazard 34: the engine expects nothing but an unavailable member or cancellation here; anything
+    // else would end its election without a word.
+    private async Task<(long Term, byte Answer)> AskAsync(
+        MessageType type, FrameWriter request, CancellationToken token)
+    {
+        try
+        {
+            var answer = await CheckedAsync(
+                peer.Consensus.CallAsync(type, request, VoteTimeout, token)).ConfigureAwait(false);
+            var body = new BodyReader(answer);
+            return (body.Int64(), body.Byte());
+        }
+        catch (Exception e)
+            when (e is not (OperationCanceledException or MemberUnavailableException))
+        {
+            throw new MemberUnavailableException(this, e.Message, e);
+        }
+    }
+
+    // An answer that says nothing about the entries: the next round begins after this index.
+    private static Result<ReplicationStatus> Touched(long term, long lastIndex) => new()
+    {
+        Term = term,
+        Value = new ReplicationStatus
+        {
+            Result = HeartbeatResult.Rejected,
+            LastIndex = lastIndex,
+        },
+    };
 
     private static FrameWriter Ballot(long term, long lastLogIndex, long lastLogTerm) =>
         new FrameWriter().Int64(term).Int64(lastLogIndex).Int64(lastLogTerm);
@@ -192,16 +308,33 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
             },
         };
 
-    private void ReadBatch(long previous, long last)
+    // False when they were compacted meanwhile: the next round sends the snapshot.
+    private bool ReadBatch(long previous, long last)
     {
         _batch.Clear();
-        if (previous < last)
+        int count = (int)Math.Min(last - previous, host.BatchSizeEntries);
+        if (count > 0
+            && host.Log.Records.Read(previous + 1, count, MaxAppendBytes, _batch) == 0)
         {
-            int count = (int)Math.Min(last - previous, host.BatchSizeEntries);
-            if (host.Log.Records.Read(previous + 1, count, MaxAppendBytes, _batch) == 0)
+            return false;
+        }
+
+        LeaveOutOwnRemoval();
+        return true;
+    }
+
+    // A member that got the entry which removes it, when the others did not, would refuse them its
+    // vote for their shorter logs and could not stand for election itself (Ongaro 2014 §4.2.2).
+    private void LeaveOutOwnRemoval()
+    {
+        for (int i = 0; i < _batch.Count; i++)
+        {
+            var record = _batch[i];
+            if (record.Kind == EntryKind.Configuration && record.Index > host.Log.CommitIndex
+                && !Configuration.Decode(record.Payload.Span).Contains(Address.NodeId))
             {
-                // Compacted while it was being sent: the next round sends the snapshot.
-                throw new MemberUnavailableException(this, $"entry {previous + 1} was compacted");
+                _batch.RemoveRange(i, _batch.Count - i);
+                return;
             }
         }
     }
@@ -278,18 +411,14 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
                     .ConfigureAwait(false);
                 return (answer, sentAt);
             }
-            catch (MemberUnavailableException) when (!deadline.IsCancellationRequested)
+            catch (MemberUnavailableException) when (!deadline.IsCancellationRequested
+                && !Volatile.Read(ref _disposed))
             {
                 // A pause between dials, not a wait for an event: a refused port answers at once.
                 await Task.Delay(RetryPause, token).ConfigureAwait(false);
             }
         }
     }
-
-    private Task<ReadOnlyMemory<byte>> CallAsync(
-        PeerChannel channel, MessageType type, FrameWriter request, TimeSpan timeout,
-        CancellationToken token) =>
-        CheckedAsync(channel.CallAsync(type, request, timeout, token));
 
     private async Task<ReadOnlyMemory<byte>> CheckedAsync(Task<ReadOnlyMemory<byte>> call)
     {

@@ -69,15 +69,30 @@ internal sealed class LeaderLease(double clockMargin = 0.1)
     public static long ToNs(long timestamp) =>
         (long)(timestamp * (1_000_000_000.0m / Stopwatch.Frequency));
 
-    private long Deadline(ReadOnlySpan<long> acknowledged, int shortestTimeoutMs)
+    /// <summary>Since when a majority, this node included, has acknowledged.</summary>
+    /// <param name="acknowledged">Per peer the send time (Stopwatch) it acknowledged, 0 = none.
+    /// </param>
+    /// <returns>A send time, 0 = never, or <see cref="long.MaxValue"/> when there are no peers.
+    /// </returns>
+    public static long MajoritySince(ReadOnlySpan<long> acknowledged)
     {
+        if (acknowledged.IsEmpty)
+        {
+            return long.MaxValue;
+        }
+
         // Of n voters this node is one: with (n / 2) acknowledgements of others there is a
         // majority, and the oldest of the newest n / 2 is when it was last complete.
         Span<long> sorted = stackalloc long[acknowledged.Length];
         acknowledged.CopyTo(sorted);
         sorted.Sort();
         int othersNeeded = (acknowledged.Length + 1) / 2;
-        long since = sorted[^othersNeeded];
+        return sorted[^othersNeeded];
+    }
+
+    private long Deadline(ReadOnlySpan<long> acknowledged, int shortestTimeoutMs)
+    {
+        long since = MajoritySince(acknowledged);
         return since == 0
             ? 0
             : ToNs(since) + (long)(shortestTimeoutMs * 1_000_000L * (1 - clockMargin));

@@ -24,10 +24,11 @@ internal sealed class MembershipKeeper(
     private readonly Dictionary<int, RemoteMember> _remotes = [];
     private Configuration _active = Configuration.Empty;
     private LocalMember? _local;
+    private bool _hosting;
 
     /// <summary>Whether the engine counts votes by the newest configuration in the log.</summary>
-    public bool IsSettled =>
-        ReferenceEquals(Volatile.Read(ref _active), history.Latest.Configuration);
+    public bool IsSettled => !Volatile.Read(ref _hosting)
+        && ReferenceEquals(Volatile.Read(ref _active), history.Latest.Configuration);
 
     /// <summary>The configuration the engine uses.</summary>
     public Configuration Active => Volatile.Read(ref _active);
@@ -88,6 +89,38 @@ internal sealed class MembershipKeeper(
         node.MembersChanged();
     }
 
+    /// <summary>
+    /// Answers a request for a vote of any node, also of one that is not in this node's
+    /// configuration.
+    /// </summary>
+    /// <remarks>
+    /// Hazard 30: the engine votes for its members only. A candidate may be a member by an entry
+    /// that this node does not have yet, and then it may be the only one that can win. So it is
+    /// made a member for the time of the request, in which this node does not stand itself.
+    /// <i>Source</i>: Ongaro 2014 §4.1, a server grants votes without consulting its configuration.
+    /// </remarks>
+    public async ValueTask<T> VoteAsync<T>(
+        int candidateId, Func<ValueTask<T>> vote, CancellationToken token)
+    {
+        if (Active.Contains(candidateId) || !Active.Contains(self.NodeId)
+            || node.View.Tenure is not null)
+        {
+            return await vote().ConfigureAwait(false);
+        }
+
+        await _turn.WaitAsync(token).ConfigureAwait(false);
+        Volatile.Write(ref _hosting, true);
+        try
+        {
+            await SetGuestAsync(candidateId).ConfigureAwait(false);
+            return await vote().ConfigureAwait(false);
+        }
+        finally
+        {
+            await EndHostingAsync().ConfigureAwait(false);
+        }
+    }
+
     /// <summary>A member object for a node that is to be added.</summary>
     public RemoteMember Candidate(MemberAddress address) => Remote(address);
 
@@ -110,6 +143,33 @@ internal sealed class MembershipKeeper(
 
     /// <inheritdoc/>
     public void Dispose() => _turn.Dispose();
+
+    private async Task EndHostingAsync()
+    {
+        try
+        {
+            await SetGuestAsync(null).ConfigureAwait(false);
+        }
+        finally
+        {
+            Volatile.Write(ref _hosting, false);
+            _turn.Release();
+        }
+    }
+
+    // The guest is never called: a candidate is only answered.
+    private async Task SetGuestAsync(int? nodeId)
+    {
+        var members = MembersOf(Active);
+        if (nodeId is { } guest)
+        {
+            var address = new MemberAddress(guest, "", 0);
+            members.Add(new RemoteMember(
+                address, new Peer(address, kind => node.Hello(kind, guest), logger), node));
+        }
+
+        await node.Engine.SetMembersAsync(members, CancellationToken.None).ConfigureAwait(false);
+    }
 
     private List<Member> MembersOf(Configuration configuration)
     {

@@ -76,8 +76,13 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         var result = new Result<PreVoteResult> { Term = node.Log.Term };
         if (MayVote())
         {
-            result = await node.Engine.OnPreVoteAsync(
-                sender, body.Int64(), body.Int64(), body.Int64(), token).ConfigureAwait(false);
+            long term = body.Int64();
+            long lastIndex = body.Int64();
+            long lastTerm = body.Int64();
+            result = await node.Membership.VoteAsync(
+                sender,
+                () => node.Engine.OnPreVoteAsync(sender, term, lastIndex, lastTerm, token),
+                token).ConfigureAwait(false);
         }
 
         answer.Int64(result.Term).Byte((byte)result.Value);
@@ -95,8 +100,13 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             if (MayVote())
             {
-                result = await node.Engine.OnVoteAsync(
-                    sender, body.Int64(), body.Int64(), body.Int64(), token).ConfigureAwait(false);
+                long term = body.Int64();
+                long lastIndex = body.Int64();
+                long lastTerm = body.Int64();
+                result = await node.Membership.VoteAsync(
+                    sender,
+                    () => node.Engine.OnVoteAsync(sender, term, lastIndex, lastTerm, token),
+                    token).ConfigureAwait(false);
             }
         }
         finally
@@ -162,6 +172,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         long previousTerm = body.Int64();
         long commitIndex = body.Int64();
         var records = ReadRecords(ref body, previousIndex);
+        SkipCovered(records, ref previousIndex, ref previousTerm);
         var result = await EngineAppendAsync(
             sender, term, records, previousIndex, previousTerm, commitIndex, token)
             .ConfigureAwait(false);
@@ -177,6 +188,21 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         }
 
         answer.Int64(result.Term).Byte((byte)result.Value.Result).Int64(lastIndex);
+    }
+
+    // What a snapshot covers is committed, so whatever a leader has there is the same (Ongaro 2014
+    // §3.6.3). Refused, the leader would look for the place where the logs part below it, where there
+    // is nothing to compare.
+    private void SkipCovered(
+        List<LogRecord> records, ref long previousIndex, ref long previousTerm)
+    {
+        long covered = node.Log.Records.FirstIndex - 1;
+        if (previousIndex < covered)
+        {
+            records.RemoveRange(0, (int)Math.Min(records.Count, covered - previousIndex));
+            previousIndex = covered;
+            previousTerm = node.Log.TermAt(covered);
+        }
     }
 
     private static List<LogRecord> ReadRecords(ref BodyReader body, long previousIndex)
@@ -283,10 +309,15 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     private async ValueTask<long> InstallAsync(
         int sender, long term, IncomingSnapshot snapshot, CancellationToken token)
     {
+        RefuseSecondLeader(sender, term);
         await _turn.WaitAsync(token).ConfigureAwait(false);
         try
         {
-            Volatile.Write(ref _heardAt, Stopwatch.GetTimestamp());
+            if (term >= node.Log.Term)
+            {
+                Volatile.Write(ref _heardAt, Stopwatch.GetTimestamp());
+            }
+
             var result = await node.Engine.OnSnapshotAsync(sender, term, snapshot, token)
                 .ConfigureAwait(false);
             return result.Term;

@@ -21,7 +21,10 @@ public sealed partial class RaftNode
         Volatile.Write(
             ref _noCampaignBefore, Environment.TickCount64 + (_options.ElectionTimeoutMs * 4L));
         Depose(tenure);
-        await Engine.StepDownAsync(token).ConfigureAwait(false);
+
+        // Hazard 28: not with the caller's token. Cancelled here, the engine would go on leading a
+        // term in which nobody can propose any more.
+        await Engine.StepDownAsync(CancellationToken.None).ConfigureAwait(false);
         try
         {
             while (true)
@@ -71,9 +74,10 @@ public sealed partial class RaftNode
         {
             while (!stopped.IsCancellationRequested)
             {
-                // Ends when the first entry of the term is committed and applied here.
-                var ended = await engine.WaitForLeadershipAsync(stopped).ConfigureAwait(false);
-                await ServeTenureAsync(new Tenure(Log.Term, ended)).ConfigureAwait(false);
+                if (await WaitElectedAsync(engine, stopped).ConfigureAwait(false) is { } tenure)
+                {
+                    await ServeTenureAsync(tenure).ConfigureAwait(false);
+                }
             }
         }
         catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException
@@ -87,6 +91,41 @@ public sealed partial class RaftNode
         }
     }
 
+    // Null when the term changed meanwhile. Hazard 27: the engine's wait is for the first entry of
+    // one leadership to be applied, and outlives that leadership; the entry may have been replaced
+    // by a shorter log's, and then the wait would miss every later election of this node.
+    private async Task<Tenure?> WaitElectedAsync(RaftEngine engine, CancellationToken stopped)
+    {
+        // Not disposed: it has neither timer nor parent, and a late OnChanged may still cancel it.
+        var over = new CancellationTokenSource();
+        long term = Log.Term;
+        void OnChanged()
+        {
+            if (Log.Term != term)
+            {
+                _ = over.CancelAsync();
+            }
+        }
+
+        using var registration = stopped.UnsafeRegister(_ => over.Cancel(), null);
+        Log.Changed += OnChanged;
+        try
+        {
+            // Looked at again after registering: the term may have changed in between.
+            OnChanged();
+            var ended = await engine.WaitForLeadershipAsync(over.Token).ConfigureAwait(false);
+            return new Tenure(term, ended);
+        }
+        catch (OperationCanceledException) when (!stopped.IsCancellationRequested)
+        {
+            return null;
+        }
+        finally
+        {
+            Log.Changed -= OnChanged;
+        }
+    }
+
     private async Task ServeTenureAsync(Tenure tenure)
     {
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -97,7 +136,9 @@ public sealed partial class RaftNode
                 ended.TrySetResult();
             },
             null);
-        if (tenure.Ended.IsCancellationRequested || Log.TermAt(Disk.Log.LastIndex) > tenure.Term)
+        // Hazard 29: a leader's last entry is of its own term. Another one means that the term went
+        // on between the election and now, and that this node does not lead the one it names.
+        if (tenure.Ended.IsCancellationRequested || Log.TermAt(Disk.Log.LastIndex) != tenure.Term)
         {
             await ended.Task.ConfigureAwait(false);
             return;
@@ -131,11 +172,11 @@ public sealed partial class RaftNode
 
         var remotes = Membership.Remotes;
         Span<long> acknowledged = stackalloc long[remotes.Length];
+        Acknowledged(remotes, term, acknowledged);
         int shortest = _options.ElectionTimeoutMs;
-        for (int i = 0; i < remotes.Length; i++)
+        foreach (var remote in remotes)
         {
-            acknowledged[i] = remotes[i].Peer.Contact.AcknowledgedAt(term);
-            int theirs = remotes[i].Peer.ElectionTimeoutMs;
+            int theirs = remote.Peer.ElectionTimeoutMs;
             shortest = theirs > 0 ? Math.Min(shortest, theirs) : shortest;
         }
 
@@ -144,6 +185,24 @@ public sealed partial class RaftNode
         if (_lease.Current != before)
         {
             RaiseStatusChanged();
+        }
+    }
+
+    /// <summary>Whether a majority accepted this node as leader of a term, asked at or after a
+    /// time.</summary>
+    private bool IsAcknowledgedSince(long timestamp, long term)
+    {
+        var remotes = Membership.Remotes;
+        Span<long> acknowledged = stackalloc long[remotes.Length];
+        Acknowledged(remotes, term, acknowledged);
+        return LeaderLease.MajoritySince(acknowledged) >= timestamp;
+    }
+
+    private static void Acknowledged(RemoteMember[] remotes, long term, Span<long> sentAt)
+    {
+        for (int i = 0; i < remotes.Length; i++)
+        {
+            sentAt[i] = remotes[i].Peer.Contact.AcknowledgedAt(term);
         }
     }
 

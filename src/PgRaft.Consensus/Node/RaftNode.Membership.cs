@@ -5,7 +5,6 @@ using DotNext.Net.Cluster.Consensus.Raft;
 using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Apply;
 using PgRaft.Consensus.Engine;
-using PgRaft.Consensus.Leadership;
 using PgRaft.Consensus.Membership;
 using PgRaft.Core;
 
@@ -13,9 +12,10 @@ namespace PgRaft.Consensus;
 
 public sealed partial class RaftNode
 {
-    // Each round sends all that is missing, so a few are enough unless the member keeps failing.
-    private const int CatchUpRounds = 32;
+    // A round sends a piece of what is missing: the caller's time is the limit, not their number.
+    private const int CatchUpRounds = int.MaxValue;
     private readonly SemaphoreSlim _founding = new(1, 1);
+    private int _changing;
 
     /// <inheritdoc/>
     public async Task FoundAsync(CancellationToken token)
@@ -35,7 +35,9 @@ public sealed partial class RaftNode
             long foundingId = BitConverter.ToInt64(Guid.NewGuid().ToByteArray()) | 1;
             Disk.Found(Configuration.Found(foundingId, [_options.Self]));
             await StopEngineAsync().ConfigureAwait(false);
-            await StartEngineAsync(token).ConfigureAwait(false);
+
+            // No longer the caller's to cancel: the configuration is on disk.
+            await StartEngineAsync(CancellationToken.None).ConfigureAwait(false);
         }
         finally
         {
@@ -49,18 +51,25 @@ public sealed partial class RaftNode
     /// <inheritdoc/>
     public async Task AddMemberAsync(MemberAddress member, CancellationToken token)
     {
-        var tenure = View.Tenure ?? throw NotLeaderHere();
+        RequireLeadership();
         if (Disk.Configurations.Latest.Configuration.Contains(member.NodeId))
         {
             throw new PgraftException(
                 StatusCode.WrongState, $"node {member.NodeId} is already a member");
         }
 
+        // Before there is a candidate: a second call for the same node would share it with the first
+        // and dispose it.
+        if (Interlocked.Exchange(ref _changing, 1) != 0)
+        {
+            throw AnotherChange(null);
+        }
+
         var candidate = Membership.Candidate(member);
         try
         {
             await ChangeAsync(
-                tenure, $"adding node {member.NodeId}", c => c.Contains(member.NodeId),
+                $"adding node {member.NodeId}", c => c.Contains(member.NodeId),
                 () => Engine.AddAsync(
                     candidate, CatchUpRounds, new EngineConfigurations(Disk.Configurations), token),
                 () => candidate.Peer.LastError, token).ConfigureAwait(false);
@@ -68,6 +77,7 @@ public sealed partial class RaftNode
         finally
         {
             Membership.Abandon(candidate);
+            Volatile.Write(ref _changing, 0);
         }
 
         LogAdded(_logger, member.NodeId, member.Host, member.Port);
@@ -76,7 +86,7 @@ public sealed partial class RaftNode
     /// <inheritdoc/>
     public async Task RemoveMemberAsync(int nodeId, CancellationToken token)
     {
-        var tenure = View.Tenure ?? throw NotLeaderHere();
+        RequireLeadership();
         if (nodeId == SelfId)
         {
             throw new PgraftException(
@@ -89,14 +99,14 @@ public sealed partial class RaftNode
         }
 
         await ChangeAsync(
-            tenure, $"removing node {nodeId}", c => !c.Contains(nodeId),
+            $"removing node {nodeId}", c => !c.Contains(nodeId),
             () => Engine.RemoveAsync(nodeId, new EngineConfigurations(Disk.Configurations), token),
             () => null, token).ConfigureAwait(false);
         LogRemoved(_logger, nodeId);
     }
 
     private async Task ChangeAsync(
-        Tenure tenure, string what, Func<Configuration, bool> isDone, Func<Task<bool>> change,
+        string what, Func<Configuration, bool> isDone, Func<Task<bool>> change,
         Func<string?> lastError, CancellationToken token)
     {
         Exception? cause = null;
@@ -109,10 +119,7 @@ public sealed partial class RaftNode
         }
         catch (RaftCluster<Member>.ConcurrentMembershipModificationException e)
         {
-            throw new PgraftException(
-                StatusCode.WrongState, "another membership change is in progress", null,
-                "Wait until it has finished; only one member can be added or removed at a time.",
-                e);
+            throw AnotherChange(e);
         }
         catch (Exception e) when (e is OperationCanceledException or NotLeaderException
             or ObjectDisposedException)
@@ -130,6 +137,18 @@ public sealed partial class RaftNode
                 StatusCode.NotDone, $"{what} was not done", why,
                 "Check that the node is running and reachable, then run it again.", cause);
     }
+
+    private void RequireLeadership()
+    {
+        if (View.Tenure is null)
+        {
+            throw NotLeaderHere();
+        }
+    }
+
+    private static PgraftException AnotherChange(Exception? cause) => new(
+        StatusCode.WrongState, "another membership change is in progress", null,
+        "Wait until it has finished; only one member can be added or removed at a time.", cause);
 
     private async Task LeadingAsync(CancellationToken token)
     {

@@ -183,6 +183,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             Path.Combine(_options.DataDirectory, "engine"), storage.Log, storage.Terms,
             storage.Snapshots, storage.Configurations, _applier);
         storage.Log.Failed = Fail;
+        _log.Failed = Fail;
         _membership = new MembershipKeeper(this, _options.Self, storage.Configurations, _logger);
         _requests = new PeerRequests(this, _options, mayHaveForgotten: _log.Term > 0);
         _log.Changed += OnLogChanged;
