@@ -40,7 +40,7 @@ internal static class RequestCodes
     /// so that it may run on the thread that read it.</summary>
     public static bool IsQuick(RequestCode code) => code is
         RequestCode.LogAppend or RequestCode.KvPut or RequestCode.KvGet or RequestCode.KvDelete or
-        RequestCode.KvExists;
+        RequestCode.KvExists or RequestCode.KvCas;
 
     /// <summary>Whether another member may pass the request on to its leader.</summary>
     public static bool IsForwardable(RequestCode code) => code is

@@ -17,6 +17,8 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
 
     public NodeStatus Status => inner.Status;
 
+    public int LeaderId => inner.LeaderId;
+
     public Task<PgraftException> Failure => inner.Failure;
 
     public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>?
