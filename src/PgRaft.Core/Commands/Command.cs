@@ -7,7 +7,8 @@
 //   2 KvPut      u16 key_bytes | u32 value_bytes | i64 lease_id | key | value
 //   3 KvDelete   u16 key_bytes | key
 //   4 KvCompact  i64 revision
-//   5 KvCas      u16 key_bytes | u32 value_bytes | i64 expected_mod_revision (0 = none) | key | value
+//   5 KvCas      u16 key_bytes | u32 value_bytes | i64 expected_mod_revision (0 = no key)
+//                | key | value
 //
 // Version 1 is read and no longer written: it had no request id, no expected term and no KvCas.
 //

@@ -1,6 +1,7 @@
 // A fingerprint of the replicated state: members at the same applied index must agree on it. It
 // covers every version still readable, the counters and the results remembered, and nothing local;
-// not even the applied index, so that entries without effect do not change it. For finding defects, not for security.
+// not even the applied index, so that entries without effect do not change it. For finding defects,
+// not for security.
 // Threading: any thread; linear in the state, so not on the apply path. Failure: none.
 using System.Globalization;
 using System.IO.Hashing;

@@ -1,6 +1,6 @@
 // Brings a request that has no id to the leader, wherever that is, within the request's time: runs
-// it here when this node leads, passes it on otherwise, and tries again when a failure is certain to
-// have changed nothing and leadership has moved or been confirmed since. Never after an unknown
+// it here when this node leads, passes it on otherwise, and tries again when a failure is certain
+// to have changed nothing and leadership has moved or been confirmed since. Never after an unknown
 // outcome: that is for requests with an id (ProposalRouter).
 // Threading: any number of requests; no state of its own. Failure: PgraftException as the
 // contract's error table has it.
