@@ -188,6 +188,11 @@ CREATE FUNCTION pgraft_kv_delete(key text) RETURNS boolean
 COMMENT ON FUNCTION pgraft_kv_delete(text) IS
 	'deletes a key, on any node; whether it existed; not undone by ROLLBACK';
 
+CREATE FUNCTION pgraft_kv_cas(key text, expected_mod_revision bigint, value text) RETURNS bigint
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION pgraft_kv_cas(text, bigint, text) IS
+	'sets a key if its modification revision is the expected one (0: if it does not exist), on any node; the new revision, or NULL if it is not; not undone by ROLLBACK';
+
 CREATE FUNCTION pgraft_kv_exists(key text) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION pgraft_kv_exists(text) IS
@@ -233,7 +238,7 @@ REVOKE ALL ON FUNCTION
 	pgraft_log_append(bigint, text), pgraft_log_commit(bigint), pgraft_log_apply(bigint),
 	pgraft_log_get_entry(bigint), pgraft_log_sync_with_leader(),
 	pgraft_kv_put(text, text, bigint), pgraft_kv_get(text, text), pgraft_kv_delete(text),
-	pgraft_kv_exists(text), pgraft_kv_list_keys(text)
+	pgraft_kv_cas(text, bigint, text), pgraft_kv_exists(text), pgraft_kv_list_keys(text)
 	FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION
@@ -250,7 +255,7 @@ GRANT EXECUTE ON FUNCTION
 	pgraft_log_append(bigint, text), pgraft_log_commit(bigint), pgraft_log_apply(bigint),
 	pgraft_log_get_entry(bigint), pgraft_log_sync_with_leader(),
 	pgraft_kv_put(text, text, bigint), pgraft_kv_get(text, text), pgraft_kv_delete(text),
-	pgraft_kv_exists(text), pgraft_kv_list_keys(text)
+	pgraft_kv_cas(text, bigint, text), pgraft_kv_exists(text), pgraft_kv_list_keys(text)
 	TO pgraft_admin;
 
 GRANT SELECT ON

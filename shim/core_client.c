@@ -401,6 +401,20 @@ pgraft_call_int64(PgraftRequest *request)
 }
 
 /*
+ * As pgraft_call_int64, for answers that may be null: false then.
+ */
+bool
+pgraft_call_nullable_int64(PgraftRequest *request, int64 *result)
+{
+	PgraftResponse response;
+	bool		isnull;
+
+	call_single(request, &response);
+	*result = pgraft_next_int64(&response, &isnull);
+	return !isnull;
+}
+
+/*
  * The single text of the answer, or NULL.
  */
 text *

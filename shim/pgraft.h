@@ -172,6 +172,7 @@ extern void pgraft_disconnect(void);
 extern void pgraft_call(PgraftRequest *request, uint32 columns, PgraftResponse *response);
 extern bool pgraft_call_bool(PgraftRequest *request);
 extern int64 pgraft_call_int64(PgraftRequest *request);
+extern bool pgraft_call_nullable_int64(PgraftRequest *request, int64 *result);
 extern text *pgraft_call_text(PgraftRequest *request);
 
 /* ---- sql_result.c: rows out of answers, arguments into requests ---- */

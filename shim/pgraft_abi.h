@@ -230,7 +230,8 @@ typedef enum PgraftRequestCode
 	PGRAFT_REQ_KV_DELETE = 22,
 	PGRAFT_REQ_KV_EXISTS = 23,
 	PGRAFT_REQ_KV_LIST_KEYS = 24,
-	PGRAFT_REQ_KV_GET_STATS = 25
+	PGRAFT_REQ_KV_GET_STATS = 25,
+	PGRAFT_REQ_KV_CAS = 26
 } PgraftRequestCode;
 
 /* Type tags of values in requests and responses. */

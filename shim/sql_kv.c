@@ -17,6 +17,7 @@ PG_FUNCTION_INFO_V1(pgraft_kv_put);
 PG_FUNCTION_INFO_V1(pgraft_kv_get);
 PG_FUNCTION_INFO_V1(pgraft_kv_delete);
 PG_FUNCTION_INFO_V1(pgraft_kv_exists);
+PG_FUNCTION_INFO_V1(pgraft_kv_cas);
 PG_FUNCTION_INFO_V1(pgraft_kv_list_keys);
 PG_FUNCTION_INFO_V1(pgraft_kv_get_stats);
 
@@ -74,6 +75,24 @@ pgraft_kv_delete(PG_FUNCTION_ARGS)
 	pgraft_request_init(&request, PGRAFT_REQ_KV_DELETE, true, "delete key");
 	pgraft_add_text(&request, PG_GETARG_TEXT_PP(0));
 	PG_RETURN_BOOL(pgraft_call_bool(&request));
+}
+
+Datum
+pgraft_kv_cas(PG_FUNCTION_ARGS)
+{
+	PgraftRequest request;
+	int64		revision;
+
+	pgraft_reject_null(fcinfo, 0, "key");
+	pgraft_reject_null(fcinfo, 1, "expected_mod_revision");
+	pgraft_reject_null(fcinfo, 2, "value");
+	pgraft_request_init(&request, PGRAFT_REQ_KV_CAS, true, "compare and set key");
+	pgraft_add_text(&request, PG_GETARG_TEXT_PP(0));
+	pgraft_add_int64(&request, PG_GETARG_INT64(1));
+	pgraft_add_text(&request, PG_GETARG_TEXT_PP(2));
+	if (!pgraft_call_nullable_int64(&request, &revision))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(revision);
 }
 
 Datum

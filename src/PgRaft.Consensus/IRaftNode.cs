@@ -51,8 +51,11 @@ public interface IRaftNode : IAsyncDisposable
     /// Proposes a command on the leader and waits until it is committed and applied here.
     /// </summary>
     /// <param name="command">Encoded command; copied before the method returns.</param>
-    /// <param name="expectedTerm">Refused with <see cref="StatusCode.NotDone"/> unless it is the
-    /// current term; 0 = any.</param>
+    /// <param name="expectedTerm">The only term in which the command may take effect, as it says
+    /// itself; 0 = any. A term that has not come yet is refused with
+    /// <see cref="StatusCode.NotDone"/>. When the term is over, the proposal's result is that of an
+    /// earlier copy of the request, or has status <see cref="StatusCode.NotDone"/>: no copy was or
+    /// will be applied.</param>
     /// <param name="token">Ends the waiting.</param>
     /// <exception cref="PgraftException"><see cref="StatusCode.NotLeader"/> on another member;
     /// forwarding is the caller's.</exception>

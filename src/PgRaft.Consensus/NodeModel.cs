@@ -82,9 +82,10 @@ public sealed record NodeStatus
 }
 
 /// <summary>What came of a proposal that was committed and applied here.</summary>
-/// <param name="Index">Log index of its entry.</param>
+/// <param name="Index">Log index of its entry; 0 when it needed none.</param>
 /// <param name="Term">Term of its entry.</param>
-/// <param name="Result">What the state machine answered.</param>
+/// <param name="Result">What the state machine answered; its index is that of the first copy of the
+/// request, which may have been another entry.</param>
 public readonly record struct Proposal(long Index, long Term, ApplyResult Result);
 
 /// <summary>A member as seen from here.</summary>

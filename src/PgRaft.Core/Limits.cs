@@ -23,7 +23,15 @@ public static class Limits
 
     /// <summary>Largest encoded command, in bytes: the header of a put, the longest key and the
     /// largest value.</summary>
-    public const int MaxCommandBytes = 16 + MaxKeyBytes + UpperMaxValueBytes;
+    public const int MaxCommandBytes =
+        16 + Requests.RequestId.EncodedBytes + MaxKeyBytes + UpperMaxValueBytes;
+
+    /// <summary>Sessions whose requests are remembered; beyond, the one that has applied nothing
+    /// for longest is forgotten.</summary>
+    public const int MaxSessions = 128;
+
+    /// <summary>Requests of one session that can be under way at once.</summary>
+    public const int MaxSlotsPerSession = 4096;
 
     /// <summary>Longest cluster id, in characters of <c>[A-Za-z0-9_.-]</c>.</summary>
     public const int MaxClusterIdLength = 64;

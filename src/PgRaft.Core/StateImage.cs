@@ -1,6 +1,7 @@
-// A frozen picture of the replicated state at one applied index: what snapshots, hashes and
-// readers work on while applying goes on. Threading: immutable. Failure: none.
+// A frozen picture of the replicated state at one applied index: what snapshots and hashes work on
+// while applying goes on. Threading: immutable. Failure: none.
 using PgRaft.Core.Kv;
+using PgRaft.Core.Requests;
 
 namespace PgRaft.Core;
 
@@ -8,22 +9,30 @@ namespace PgRaft.Core;
 /// <remarks>Threading: immutable; any thread.</remarks>
 public sealed class StateImage
 {
-    internal StateImage(long appliedIndex, long appliedTerm, KvView kv)
+    internal StateImage(AppliedState applied, RequestTable requests)
     {
-        AppliedIndex = appliedIndex;
-        AppliedTerm = appliedTerm;
-        Kv = kv;
+        Applied = applied;
+        Requests = requests;
     }
 
     /// <summary>The state before any entry: applied index and term 0, no keys.</summary>
-    public static StateImage Empty { get; } = new(0, 0, KvView.Empty);
+    public static StateImage Empty { get; } =
+        new(new AppliedState(0, 0, KvView.Empty), new RequestTable());
 
     /// <summary>Log index of the last entry applied, at least 0.</summary>
-    public long AppliedIndex { get; }
+    public long AppliedIndex => Applied.Index;
 
     /// <summary>Term of that entry, 0 when none was applied.</summary>
-    public long AppliedTerm { get; }
+    public long AppliedTerm => Applied.Term;
 
     /// <summary>The key-value data.</summary>
-    public KvView Kv { get; }
+    public KvView Kv => Applied.Kv;
+
+    internal AppliedState Applied { get; }
+
+    /// <summary>Never changed.</summary>
+    internal RequestTable Requests { get; }
 }
+
+/// <summary>What readers see, published anew by every entry.</summary>
+internal sealed record AppliedState(long Index, long Term, KvView Kv);

@@ -1,9 +1,8 @@
 // Codec of commands: what is written is read, and nothing else is accepted or thrown.
-using System.Buffers;
-
 using CsCheck;
 
 using PgRaft.Core.Commands;
+using PgRaft.Core.Requests;
 
 using Xunit;
 
@@ -11,6 +10,8 @@ namespace PgRaft.Core.Tests;
 
 public class CommandTests
 {
+    private const string NoId = "0000000000000000000000000000000000000000000000000000";
+
     private static readonly Gen<byte[]> Key =
         Gen.OneOf(Gen.Byte.Array[1, 40], Gen.Byte.Array[Limits.MaxKeyBytes, Limits.MaxKeyBytes]);
 
@@ -54,14 +55,56 @@ public class CommandTests
     });
 
     [Fact]
-    public void Writer_overloads_write_the_same_bytes()
+    public void Compare_and_set_round_trips() =>
+        Gen.Select(Key, Gen.Byte.Array[0, 300], Gen.Long[0, long.MaxValue]).Sample((k, v, rev) =>
+        {
+            byte[] bytes = CommandEncoder.KvCas(k, rev, v);
+            Assert.Equal(CommandDecodeStatus.Ok, Command.TryDecode(bytes, out var command));
+            Assert.Equal(CommandType.KvCas, command.Type);
+            Assert.Equal(k, command.Key.ToArray());
+            Assert.Equal(v, command.Value.ToArray());
+            Assert.Equal((rev, 0L), (command.Revision, command.LeaseId));
+        });
+
+    [Fact]
+    public void Ids_and_terms_round_trip() => Gen.Select(
+        Gen.ULong[1, ulong.MaxValue],
+        Gen.Int[0, Limits.MaxSlotsPerSession - 1],
+        Gen.Long[1, long.MaxValue],
+        Gen.Long[0, long.MaxValue]).Sample((session, slot, sequence, number) =>
+        {
+            var id = new RequestId(session, slot, sequence, number);
+            byte[][] commands =
+            [
+                CommandEncoder.KvPut("k"u8, "v"u8, 0, id),
+                CommandEncoder.KvDelete("k"u8, id),
+                CommandEncoder.KvCompact(1, id),
+                CommandEncoder.KvCas("k"u8, 1, "v"u8, id),
+                CommandEncoder.Opaque("x"u8, number, id),
+            ];
+            foreach (byte[] bytes in commands)
+            {
+                Assert.Equal(CommandDecodeStatus.Ok, Command.TryDecode(bytes, out var command));
+                Assert.Equal(id, command.Id);
+                bool isFenced = command.Type == CommandType.Opaque;
+                Assert.Equal(isFenced ? number : 0, command.ExpectedTerm);
+            }
+        });
+
+    [Fact]
+    public void Impossible_ids_are_refused()
     {
-        var writer = new ArrayBufferWriter<byte>();
-        CommandEncoder.KvPut(writer, "k"u8, "v"u8, 7);
-        CommandEncoder.Opaque(writer, "data"u8);
-        byte[] expected =
-            [.. CommandEncoder.KvPut("k"u8, "v"u8, 7), .. CommandEncoder.Opaque("data"u8)];
-        Assert.Equal(expected, writer.WrittenSpan.ToArray());
+        RequestId[] impossible =
+        [
+            new(0, 1, 0, 0),
+            new(0, 0, 1, 0),
+            new(0, 0, 0, 1),
+            new(1, Limits.MaxSlotsPerSession, 1, 0),
+            new(1, 0, 0, 0),
+            new(1, 0, 1, -1),
+        ];
+        foreach (var id in impossible)
+            AssertRefused(CommandDecodeStatus.OutOfRange, CommandEncoder.KvDelete("k"u8, id));
     }
 
     [Fact]
@@ -81,6 +124,8 @@ public class CommandTests
             CommandEncoder.KvPut("key"u8, "value"u8),
             CommandEncoder.KvDelete("key"u8),
             CommandEncoder.KvCompact(5),
+            CommandEncoder.KvCas("key"u8, 3, "value"u8),
+            Convert.FromHexString("01030300" + "6b6579"),
         ];
         foreach (byte[] bytes in commands)
         {
@@ -92,7 +137,7 @@ public class CommandTests
 
     [Theory]
     [InlineData(CommandDecodeStatus.UnknownVersion, "0001")]
-    [InlineData(CommandDecodeStatus.UnknownVersion, "0201")]
+    [InlineData(CommandDecodeStatus.UnknownVersion, "0301")]
     [InlineData(CommandDecodeStatus.UnknownType, "0100")]
     [InlineData(CommandDecodeStatus.UnknownType, "0105")]
     [InlineData(CommandDecodeStatus.UnknownType, "01ff")]
@@ -103,21 +148,30 @@ public class CommandTests
     [InlineData(CommandDecodeStatus.ValueTooLarge, "01020100ffffffff0000000000000000")]
     [InlineData(CommandDecodeStatus.OutOfRange, "01020100000000000000000000000080")]
     [InlineData(CommandDecodeStatus.OutOfRange, "01040000000000000080")]
+    [InlineData(CommandDecodeStatus.UnknownType, "0200" + NoId)]
+    [InlineData(CommandDecodeStatus.UnknownType, "0206" + NoId)]
+    [InlineData(CommandDecodeStatus.BadKeyLength, "0203" + NoId + "0000")]
+    [InlineData(CommandDecodeStatus.ValueTooLarge, "0205" + NoId + "0100ffffffff0000000000000000")]
+    [InlineData(CommandDecodeStatus.OutOfRange, "0205" + NoId + "0100000000000000000000000080")]
+    [InlineData(CommandDecodeStatus.OutOfRange, "0201" + NoId + "0000000000000080")]
     public void Names_what_is_wrong(CommandDecodeStatus expected, string hex) =>
         AssertRefused(expected, Convert.FromHexString(hex));
 
     [Fact]
     public void Oversized_opaque_is_refused()
     {
-        byte[] bytes = new byte[2 + Limits.UpperMaxValueBytes + 1];
-        bytes[0] = 1;
-        bytes[1] = 1;
-        AssertRefused(CommandDecodeStatus.ValueTooLarge, bytes);
+        foreach (int headerBytes in new[] { 2, 2 + RequestId.EncodedBytes + 8 })
+        {
+            byte[] bytes = new byte[headerBytes + Limits.UpperMaxValueBytes + 1];
+            bytes[0] = headerBytes == 2 ? (byte)1 : (byte)2;
+            bytes[1] = 1;
+            AssertRefused(CommandDecodeStatus.ValueTooLarge, bytes);
+        }
     }
 
     [Fact]
     public void Garbage_gets_a_verdict() =>
-        Gen.Select(Gen.Byte[0, 2], Gen.Byte[0, 6], Gen.Byte.Array[0, 64]).Sample((v, t, rest) =>
+        Gen.Select(Gen.Byte[0, 3], Gen.Byte[0, 6], Gen.Byte.Array[0, 64]).Sample((v, t, rest) =>
         {
             var status = Command.TryDecode([v, t, .. rest], out var command);
             return Enum.IsDefined(status)
@@ -131,6 +185,8 @@ public class CommandTests
         AssertThrows(StatusCode.BadArgument, () => CommandEncoder.KvPut("k"u8, [], -1));
         AssertThrows(StatusCode.BadArgument, () => CommandEncoder.KvDelete([]));
         AssertThrows(StatusCode.BadArgument, () => CommandEncoder.KvCompact(-1));
+        AssertThrows(StatusCode.BadArgument, () => CommandEncoder.KvCas("k"u8, -1, []));
+        AssertThrows(StatusCode.BadArgument, () => CommandEncoder.Opaque([], -1));
         byte[] longKey = new byte[Limits.MaxKeyBytes + 1];
         AssertThrows(StatusCode.TooLarge, () => CommandEncoder.KvPut(longKey, []));
         AssertThrows(StatusCode.TooLarge, () => CommandEncoder.KvDelete(longKey));

@@ -2,6 +2,8 @@
 // keeps an invariant that a torn state would break.
 using System.Globalization;
 
+using PgRaft.Core.Commands;
+using PgRaft.Core.Requests;
 using PgRaft.Core.Snapshots;
 
 using Xunit;
@@ -60,8 +62,10 @@ public class ConcurrencyTests
         else if (i % 7 == 0)
             machine.Delete(key);
         else
-            machine.Put(key, i.ToString(CultureInfo.InvariantCulture));
+            machine.Next(CommandEncoder.KvPut(Machines.Bytes(key), [(byte)i], 0, Id(i)));
     }
+
+    private static RequestId Id(int i) => new(1, i % 5, i, 0);
 
     private static long ReadUntil(StateMachine machine, CancellationToken done)
     {
@@ -84,6 +88,8 @@ public class ConcurrencyTests
         var stats = image.Kv.Stats;
         var entries = image.Kv.List(default).ToList();
         Assert.Equal(stats.TotalKeys, entries.Count);
+        foreach (var session in image.Requests.Sessions)
+            Assert.InRange(session.LastIndex, image.AppliedIndex - 7, image.AppliedIndex);
         Assert.Equal(stats.TotalBytes, entries.Sum(e => e.Key.Length + e.Value.Length));
         Assert.Equal(stats.Revision, stats.Puts + stats.Deletes);
         foreach (var entry in entries)

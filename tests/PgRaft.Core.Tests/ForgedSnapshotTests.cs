@@ -3,6 +3,7 @@
 using System.Buffers.Binary;
 
 using PgRaft.Core.Kv;
+using PgRaft.Core.Requests;
 using PgRaft.Core.Snapshots;
 
 using Xunit;
@@ -106,12 +107,45 @@ public class ForgedSnapshotTests
     }
 
     [Fact]
+    public void Requests_are_checked()
+    {
+        Assert.Equal(9, Read(w => WriteRequests(w, 9, 1, Session(1, Slot(3)))).AppliedIndex);
+        AssertRefused("out of range", w => WriteRequests(w, 10, 0));
+        AssertRefused("out of range", w => WriteRequests(w, -1, 0));
+        AssertRefused("more sessions", w => WriteRequests(w, 0, Limits.MaxSessions + 1));
+        byte[] session = Session(1, Slot(0));
+        AssertRefused("sessions are not in order", w => WriteRequests(w, 0, 2, session, session));
+        AssertRefused(
+            "sessions are not in order", w => WriteRequests(w, 0, 1, Session(0, Slot(0))));
+        AssertRefused("has no slots", w => WriteRequests(w, 0, 1, Session(1)));
+    }
+
+    [Fact]
+    public void Results_of_requests_are_checked()
+    {
+        AssertRefusedSlots("slots of a session are not in order", Slot(2), Slot(2));
+        AssertRefusedSlots(
+            "slots of a session are not in order", Slot(Limits.MaxSlotsPerSession));
+        AssertRefusedSlots("out of range", Slot(0, sequence: 0));
+        AssertRefusedSlots("out of range", Slot(0, index: 0));
+        AssertRefusedSlots("out of range", Slot(0, index: 10));
+        AssertRefusedSlots("out of range", Slot(0, revision: -1));
+        AssertRefusedSlots("impossible status", Slot(0, status: 200));
+        AssertRefusedSlots("impossible status", Slot(0, flags: 4));
+    }
+
+    private static void AssertRefusedSlots(string why, params byte[][] slots) =>
+        AssertRefused(why, w => WriteRequests(w, 0, 1, Session(1, slots)));
+
+    [Fact]
     public void Other_formats_are_named()
     {
         byte[] header = new byte[SnapshotFormat.HeaderBytes];
         SnapshotFormat.Magic.CopyTo(header);
-        header[8] = 2;
-        AssertRefusedHeader("format 2 is not known", header);
+        header[8] = 3;
+        AssertRefusedHeader("format 3 is not known", header);
+        header[8] = 0;
+        AssertRefusedHeader("format 0 is not known", header);
         header[0] ^= 1;
         AssertRefusedHeader("does not begin", header);
     }
@@ -145,8 +179,51 @@ public class ForgedSnapshotTests
         writer.WriteByte(SnapshotFormat.KvSection);
         writer.WriteInt64(keys);
         writer.Write(content);
+        writer.WriteByte(SnapshotFormat.RequestSection);
+        new StateEncoder(writer).WriteRequests(new RequestTable());
         writer.WriteByte(end);
     }
+
+    // After an applied index of 9.
+    private static void WriteRequests(
+        BlockWriter writer, long forgotten, int count, params byte[][] sessions)
+    {
+        writer.WriteByte(SnapshotFormat.MetaSection);
+        writer.WriteInt64(9);
+        writer.WriteInt64(1);
+        new StateEncoder(writer).WriteStats(default);
+        writer.WriteByte(SnapshotFormat.KvSection);
+        writer.WriteInt64(0);
+        writer.WriteByte(SnapshotFormat.RequestSection);
+        writer.WriteInt64(forgotten);
+        writer.WriteUInt32((uint)count);
+        foreach (byte[] session in sessions)
+            writer.Write(session);
+        writer.WriteByte(SnapshotFormat.EndSection);
+    }
+
+    private static byte[] Session(ulong id, params byte[][] slots) =>
+    [
+        .. BitConverter.GetBytes(id),
+        .. BitConverter.GetBytes((ushort)slots.Length),
+        .. slots.SelectMany(s => s),
+    ];
+
+    private static byte[] Slot(
+        int slot,
+        long sequence = 1,
+        long index = 9,
+        long revision = 0,
+        byte status = 0,
+        byte flags = 0) =>
+    [
+        .. BitConverter.GetBytes((ushort)slot),
+        .. BitConverter.GetBytes(sequence),
+        .. BitConverter.GetBytes(index),
+        .. BitConverter.GetBytes(revision),
+        status,
+        flags,
+    ];
 
     private static byte[] Key(string key, params byte[][] versions)
     {

@@ -3,6 +3,7 @@ using System.Text.Json;
 
 using PgRaft.Core.Commands;
 using PgRaft.Core.Rendering;
+using PgRaft.Core.Requests;
 
 using Xunit;
 
@@ -21,6 +22,9 @@ public class LogEntryJsonTests
         AssertJson(""" "kv_delete","key":"k"}""", CommandEncoder.KvDelete("k"u8));
         AssertJson(""" "kv_compact","revision":9}""", CommandEncoder.KvCompact(9));
         AssertJson(""" "opaque","data":"x"}""", CommandEncoder.Opaque("x"u8));
+        AssertJson(
+            """ "kv_cas","key":"k","expected_mod_revision":3,"value":"v"}""",
+            CommandEncoder.KvCas("k"u8, 3, "v"u8));
         AssertJson(""" "noop"}""", []);
     }
 
@@ -32,6 +36,11 @@ public class LogEntryJsonTests
             CommandEncoder.KvPut([0xff], [0xc0]));
         AssertJson(""" "opaque","data_base64":"/w=="}""", CommandEncoder.Opaque([0xff]));
     }
+
+    [Fact]
+    public void Shows_whose_request_it_is() => AssertJson(
+        """ "kv_delete","key":"k","request":"00000000000000ab/7/12"}""",
+        CommandEncoder.KvDelete("k"u8, new RequestId(0xab, 7, 12, 99)));
 
     [Theory]
     [InlineData("truncated", "01")]

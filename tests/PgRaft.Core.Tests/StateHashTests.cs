@@ -1,5 +1,6 @@
 // The hash tells apart what must be told apart and nothing else.
 using PgRaft.Core.Commands;
+using PgRaft.Core.Requests;
 using PgRaft.Core.Snapshots;
 
 using Xunit;
@@ -30,6 +31,10 @@ public class StateHashTests
             m => m.Delete("a"),
             m => m.Compact(1),
             m => m.Compact(2),
+            m => m.Next(CommandEncoder.Opaque("x"u8, 0, new RequestId(1, 0, 1, 0))),
+            m => m.Next(CommandEncoder.Opaque("x"u8, 0, new RequestId(2, 0, 1, 0))),
+            m => m.Next(CommandEncoder.Opaque("x"u8, 0, new RequestId(1, 1, 1, 0))),
+            m => m.Next(CommandEncoder.Opaque("x"u8, 0, new RequestId(1, 0, 2, 0))),
         ];
         foreach (var change in changes)
         {

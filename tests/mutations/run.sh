@@ -12,14 +12,17 @@ failed=0
 
 cp -r "$top/src" "$top/build" "$top/global.json" "$top/.editorconfig" "$work/"
 mkdir "$work/tests"
-cp -r "$top/tests/Directory.Build.props" "$top/tests/PgRaft.Consensus.Tests" "$work/tests/"
+cp -r "$top/tests/Directory.Build.props" "$top/tests/PgRaft.Core.Tests" \
+    "$top/tests/PgRaft.Consensus.Tests" "$top/tests/PgRaft.Server.Tests" "$work/tests/"
 
 # Style is not the question here: a mutation may leave something unused.
 tests_in() {
-    dotnet build "$work/tests/PgRaft.Consensus.Tests" -v q --nologo \
+    local project=$1
+    shift
+    dotnet build "$work/tests/$project" -v q --nologo \
         -p:TreatWarningsAsErrors=false -p:EnforceCodeStyleInBuild=false -p:RunAnalyzers=false \
         >"$work/build.log" 2>&1 || return 2
-    "$work/tests/PgRaft.Consensus.Tests/bin/Debug/net10.0/PgRaft.Consensus.Tests" \
+    "$work/tests/$project/bin/Debug/net10.0/$project" \
         "$@" -noColor >"$work/test.log" 2>&1
 }
 
@@ -34,10 +37,15 @@ try() {
         cp "$work/original" "$work/$file"
         return 0
     fi
+    local project=PgRaft.Consensus.Tests
+    if [[ $test == */* ]]; then
+        project=${test%%/*}
+        test=${test#*/}
+    fi
     if [[ $test == *Tests ]]; then
-        tests_in -class "*.$test" || outcome=$?
+        tests_in "$project" -class "*.$test" || outcome=$?
     else
-        tests_in -method "*.$test" || outcome=$?
+        tests_in "$project" -method "*.$test" || outcome=$?
     fi
     cp "$work/original" "$work/$file"
     case $outcome in

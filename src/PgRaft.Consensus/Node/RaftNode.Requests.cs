@@ -7,6 +7,7 @@ using PgRaft.Consensus.Apply;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Transport;
 using PgRaft.Core;
+using PgRaft.Core.Commands;
 
 namespace PgRaft.Consensus;
 
@@ -20,11 +21,16 @@ public sealed partial class RaftNode
         ReadOnlyMemory<byte> command, long expectedTerm, CancellationToken token)
     {
         var tenure = View.Tenure ?? throw NotLeaderHere();
-        if (expectedTerm != 0 && expectedTerm != tenure.Term)
+        if (expectedTerm > tenure.Term)
         {
             throw new PgraftException(
                 StatusCode.NotDone, $"term {expectedTerm} is not the current term",
                 $"The current term is {tenure.Term}.");
+        }
+
+        if (expectedTerm != 0 && expectedTerm < tenure.Term)
+        {
+            return OutcomeOfPastTerm(command.Span, tenure.Term);
         }
 
         if (token.IsCancellationRequested)
@@ -44,6 +50,24 @@ public sealed partial class RaftNode
                 $"It was sent as log index {pending.Index} of term {pending.Term}, "
                 + "but was not committed in time.");
         }
+    }
+
+    // A tenure begins when an entry of its own term has been applied, and with it everything of
+    // earlier terms that will ever be (Ongaro 2014 §3.6.2): what has no result by now never will.
+    private Proposal OutcomeOfPastTerm(ReadOnlySpan<byte> command, long term)
+    {
+        var result = new ApplyResult
+        {
+            Status = StatusCode.NotDone,
+            Revision = _stateMachine.Kv.Revision,
+        };
+        if (Command.TryDecode(command, out var decoded) == CommandDecodeStatus.Ok
+            && _stateMachine.TryFindResult(decoded.Id, out var first))
+        {
+            result = first;
+        }
+
+        return new Proposal(result.Index, term, result);
     }
 
     /// <inheritdoc/>

@@ -1,128 +1,133 @@
 // Writes the commands that Command reads; the layouts are there. Arguments come from clients, so a
 // value outside the limits is a PgraftException that names the limit, raised before anything enters
 // the log. Threading: pure.
-using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
 
+using PgRaft.Core.Requests;
+
 namespace PgRaft.Core.Commands;
 
-/// <summary>Encodes commands for the log.</summary>
-/// <remarks>Threading: stateless; any thread.</remarks>
+/// <summary>Encodes commands for the log, each into an array of exact size.</summary>
+/// <remarks>A command without a request id takes effect once for each copy of it in the log.
+/// Threading: stateless; any thread.</remarks>
 public static class CommandEncoder
 {
-    /// <summary>Encodes an opaque command into an array of exact size.</summary>
+    /// <summary>Encodes an opaque command.</summary>
     /// <param name="data">0..16 MB.</param>
-    /// <exception cref="PgraftException"><see cref="StatusCode.TooLarge"/>.</exception>
-    public static byte[] Opaque(ReadOnlySpan<byte> data)
+    /// <param name="expectedTerm">It has an effect only as an entry of this term; 0 = any.</param>
+    /// <param name="id">Whose request it is.</param>
+    /// <exception cref="PgraftException"><see cref="StatusCode.TooLarge"/>;
+    /// <see cref="StatusCode.BadArgument"/> for a negative term.</exception>
+    public static byte[] Opaque(
+        ReadOnlySpan<byte> data, long expectedTerm = 0, RequestId id = default)
     {
         CheckValue(data.Length);
-        var bytes = new byte[Command.OpaqueHeaderBytes + data.Length];
-        FillOpaque(bytes, data);
-        return bytes;
+        CheckNotNegative("term", expectedTerm);
+        var body = Begin(
+            CommandType.Opaque, id, Command.OpaqueHeaderBytes + data.Length, out byte[] command);
+        BinaryPrimitives.WriteInt64LittleEndian(body, expectedTerm);
+        data.CopyTo(body[Command.OpaqueHeaderBytes..]);
+        return command;
     }
 
-    /// <summary>Encodes an opaque command; see <see cref="Opaque(ReadOnlySpan{byte})"/>.</summary>
-    /// <param name="writer">Receives the bytes; untouched on failure.</param>
-    /// <param name="data">0..16 MB.</param>
-    /// <exception cref="PgraftException"><see cref="StatusCode.TooLarge"/>.</exception>
-    public static void Opaque(IBufferWriter<byte> writer, ReadOnlySpan<byte> data)
-    {
-        CheckValue(data.Length);
-        int length = Command.OpaqueHeaderBytes + data.Length;
-        FillOpaque(writer.GetSpan(length), data);
-        writer.Advance(length);
-    }
-
-    /// <summary>Encodes a put into an array of exact size.</summary>
+    /// <summary>Encodes a put.</summary>
     /// <param name="key">1..4096 bytes.</param>
     /// <param name="value">0..16 MB.</param>
     /// <param name="leaseId">Lease to attach the key to; 0 = none, not negative.</param>
+    /// <param name="id">Whose request it is.</param>
     /// <exception cref="PgraftException"><see cref="StatusCode.BadArgument"/> for an empty key or a
     /// negative lease, <see cref="StatusCode.TooLarge"/> beyond a limit.</exception>
-    public static byte[] KvPut(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long leaseId = 0)
-    {
-        CheckPut(key, value, leaseId);
-        var bytes = new byte[Command.PutHeaderBytes + key.Length + value.Length];
-        FillPut(bytes, key, value, leaseId);
-        return bytes;
-    }
-
-    /// <summary>Encodes a put, as the other overload does, without an array.</summary>
-    /// <param name="writer">Receives the bytes; untouched on failure.</param>
-    /// <param name="key">1..4096 bytes.</param>
-    /// <param name="value">0..16 MB.</param>
-    /// <param name="leaseId">Lease to attach the key to; 0 = none, not negative.</param>
-    /// <exception cref="PgraftException">As for the other overload.</exception>
-    public static void KvPut(
-        IBufferWriter<byte> writer,
+    public static byte[] KvPut(
         ReadOnlySpan<byte> key,
         ReadOnlySpan<byte> value,
-        long leaseId = 0)
+        long leaseId = 0,
+        RequestId id = default)
     {
-        CheckPut(key, value, leaseId);
-        int length = Command.PutHeaderBytes + key.Length + value.Length;
-        FillPut(writer.GetSpan(length), key, value, leaseId);
-        writer.Advance(length);
+        CheckNotNegative("lease id", leaseId);
+        return Put(CommandType.KvPut, key, value, leaseId, id);
     }
 
-    /// <summary>Encodes a delete into an array of exact size.</summary>
+    /// <summary>Encodes a compare-and-set.</summary>
     /// <param name="key">1..4096 bytes.</param>
+    /// <param name="expectedModRevision">Modification revision the key must have; 0 = it must not
+    /// exist.</param>
+    /// <param name="value">0..16 MB.</param>
+    /// <param name="id">Whose request it is.</param>
+    /// <exception cref="PgraftException"><see cref="StatusCode.BadArgument"/> for an empty key or a
+    /// negative revision, <see cref="StatusCode.TooLarge"/> beyond a limit.</exception>
+    public static byte[] KvCas(
+        ReadOnlySpan<byte> key,
+        long expectedModRevision,
+        ReadOnlySpan<byte> value,
+        RequestId id = default)
+    {
+        CheckNotNegative("revision", expectedModRevision);
+        return Put(CommandType.KvCas, key, value, expectedModRevision, id);
+    }
+
+    /// <summary>Encodes a delete.</summary>
+    /// <param name="key">1..4096 bytes.</param>
+    /// <param name="id">Whose request it is.</param>
     /// <exception cref="PgraftException"><see cref="StatusCode.BadArgument"/> for an empty key,
     /// <see cref="StatusCode.TooLarge"/> for one beyond the limit.</exception>
-    public static byte[] KvDelete(ReadOnlySpan<byte> key)
+    public static byte[] KvDelete(ReadOnlySpan<byte> key, RequestId id = default)
     {
         CheckKey(key.Length);
-        var bytes = new byte[Command.DeleteHeaderBytes + key.Length];
-        FillHeader(bytes, CommandType.KvDelete);
-        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(2), (ushort)key.Length);
-        key.CopyTo(bytes.AsSpan(Command.DeleteHeaderBytes));
-        return bytes;
+        var body = Begin(
+            CommandType.KvDelete, id, Command.DeleteHeaderBytes + key.Length, out byte[] command);
+        BinaryPrimitives.WriteUInt16LittleEndian(body, (ushort)key.Length);
+        key.CopyTo(body[Command.DeleteHeaderBytes..]);
+        return command;
     }
 
-    /// <summary>Encodes a compaction into an array of exact size.</summary>
+    /// <summary>Encodes a compaction.</summary>
     /// <param name="revision">History before it is dropped; at least 0.</param>
+    /// <param name="id">Whose request it is.</param>
     /// <exception cref="PgraftException"><see cref="StatusCode.BadArgument"/> when negative.
     /// </exception>
-    public static byte[] KvCompact(long revision)
+    public static byte[] KvCompact(long revision, RequestId id = default)
     {
-        if (revision < 0)
-            throw new PgraftException(StatusCode.BadArgument, "revision must not be negative");
-        var bytes = new byte[Command.CompactBytes];
-        FillHeader(bytes, CommandType.KvCompact);
-        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(2), revision);
-        return bytes;
+        CheckNotNegative("revision", revision);
+        var body = Begin(CommandType.KvCompact, id, Command.CompactBytes, out byte[] command);
+        BinaryPrimitives.WriteInt64LittleEndian(body, revision);
+        return command;
     }
 
-    private static void FillHeader(Span<byte> bytes, CommandType type)
-    {
-        bytes[0] = Command.FormatVersion;
-        bytes[1] = (byte)type;
-    }
-
-    private static void FillOpaque(Span<byte> bytes, ReadOnlySpan<byte> data)
-    {
-        FillHeader(bytes, CommandType.Opaque);
-        data.CopyTo(bytes[Command.OpaqueHeaderBytes..]);
-    }
-
-    private static void FillPut(
-        Span<byte> bytes, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long leaseId)
-    {
-        FillHeader(bytes, CommandType.KvPut);
-        BinaryPrimitives.WriteUInt16LittleEndian(bytes[2..], (ushort)key.Length);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[4..], (uint)value.Length);
-        BinaryPrimitives.WriteInt64LittleEndian(bytes[8..], leaseId);
-        key.CopyTo(bytes[Command.PutHeaderBytes..]);
-        value.CopyTo(bytes[(Command.PutHeaderBytes + key.Length)..]);
-    }
-
-    private static void CheckPut(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long leaseId)
+    private static byte[] Put(
+        CommandType type,
+        ReadOnlySpan<byte> key,
+        ReadOnlySpan<byte> value,
+        long number,
+        RequestId id)
     {
         CheckKey(key.Length);
         CheckValue(value.Length);
-        if (leaseId < 0)
-            throw new PgraftException(StatusCode.BadArgument, "lease id must not be negative");
+        int bodyBytes = Command.PutHeaderBytes + key.Length + value.Length;
+        var body = Begin(type, id, bodyBytes, out byte[] command);
+        BinaryPrimitives.WriteUInt16LittleEndian(body, (ushort)key.Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(body[2..], (uint)value.Length);
+        BinaryPrimitives.WriteInt64LittleEndian(body[6..], number);
+        key.CopyTo(body[Command.PutHeaderBytes..]);
+        value.CopyTo(body[(Command.PutHeaderBytes + key.Length)..]);
+        return command;
+    }
+
+    /// <summary>Writes the header; returns where the body goes.</summary>
+    private static Span<byte> Begin(
+        CommandType type, RequestId id, int bodyBytes, out byte[] command)
+    {
+        command = new byte[Command.HeaderBytes + bodyBytes];
+        command[0] = Command.FormatVersion;
+        command[1] = (byte)type;
+        id.Write(command.AsSpan(2));
+        return command.AsSpan(Command.HeaderBytes);
+    }
+
+    private static void CheckNotNegative(string what, long number)
+    {
+        if (number < 0)
+            throw new PgraftException(StatusCode.BadArgument, $"{what} must not be negative");
     }
 
     private static void CheckKey(int length)

@@ -19,6 +19,9 @@ public enum CommandType
 
     /// <summary>Drops history before a revision.</summary>
     KvCompact = 4,
+
+    /// <summary>Sets a key if its modification revision is the expected one.</summary>
+    KvCas = 5,
 }
 
 /// <summary>Why bytes are, or are not, a command.</summary>

@@ -2,12 +2,14 @@
 // in base64 under the field's name with "_base64", so nothing is lost or made up.
 // Threading: pure. Failure: none; bytes that are no command are shown as such.
 using System.Buffers;
+using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Unicode;
 
 using PgRaft.Core.Commands;
+using PgRaft.Core.Requests;
 
 namespace PgRaft.Core.Rendering;
 
@@ -39,7 +41,9 @@ public static class LogEntryJson
     /// <param name="kind">What the bytes are.</param>
     /// <returns>Types: <c>noop</c>; <c>configuration</c> (data); <c>opaque</c> (data);
     /// <c>kv_put</c> (key, value, lease_id); <c>kv_delete</c> (key); <c>kv_compact</c> (revision);
-    /// <c>unknown</c> (reason, data) for bytes that are no command.</returns>
+    /// <c>kv_cas</c> (key, expected_mod_revision, value); <c>unknown</c> (reason, data) for bytes
+    /// that are no command. Commands with a request id also have <c>request</c>, as
+    /// session/slot/sequence.</returns>
     public static string Render(
         long index,
         long term,
@@ -100,13 +104,28 @@ public static class LogEntryJson
                 json.WriteString("type", "kv_compact");
                 json.WriteNumber("revision", command.Revision);
                 break;
+            case CommandType.KvCas:
+                json.WriteString("type", "kv_cas");
+                WriteBytes(json, "key", command.Key);
+                json.WriteNumber("expected_mod_revision", command.Revision);
+                WriteBytes(json, "value", command.Value);
+                break;
             default:
                 json.WriteString("type", "unknown");
                 json.WriteString("reason", Reason(status));
                 json.WriteBase64String("data_base64", payload);
                 break;
         }
+
+        if (!command.Id.IsNone)
+            WriteId(json, command.Id);
     }
+
+    // The same in every copy of a request: which tells a reader of the log that it is one.
+    private static void WriteId(Utf8JsonWriter json, RequestId id) => json.WriteString(
+        "request",
+        string.Create(
+            CultureInfo.InvariantCulture, $"{id.Session:x16}/{id.Slot}/{id.Sequence}"));
 
     private static string Reason(CommandDecodeStatus status) => status switch
     {

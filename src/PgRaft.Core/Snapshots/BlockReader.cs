@@ -24,6 +24,9 @@ internal sealed class BlockReader
         ReadHeader();
     }
 
+    /// <summary>The file's format version.</summary>
+    public uint Version { get; private set; }
+
     /// <summary>Bytes taken from the stream so far.</summary>
     public long Offset { get; private set; }
 
@@ -87,9 +90,9 @@ internal sealed class BlockReader
         ReadChecked(header);
         if (!header.StartsWith(SnapshotFormat.Magic))
             Fail("it does not begin as a snapshot does");
-        uint version = BinaryPrimitives.ReadUInt32LittleEndian(header[8..]);
-        if (version != SnapshotFormat.Version)
-            Fail(string.Create(CultureInfo.InvariantCulture, $"format {version} is not known"));
+        Version = BinaryPrimitives.ReadUInt32LittleEndian(header[8..]);
+        if (Version is < SnapshotFormat.FirstVersion or > SnapshotFormat.Version)
+            Fail(string.Create(CultureInfo.InvariantCulture, $"format {Version} is not known"));
     }
 
     // False at the footer, which is checked.

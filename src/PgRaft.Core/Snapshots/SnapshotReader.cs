@@ -4,6 +4,7 @@
 // Threading: one thread per stream. Failure: InvalidDataException says what and where.
 using PgRaft.Core.Collections;
 using PgRaft.Core.Kv;
+using PgRaft.Core.Requests;
 
 namespace PgRaft.Core.Snapshots;
 
@@ -29,9 +30,19 @@ public static class SnapshotReader
         var stats = ReadStats(reader);
         Expect(reader, SnapshotFormat.KvSection);
         var map = new KeyReader(reader, stats).ReadKeys();
+        var requests = ReadRequests(reader, appliedIndex);
         Expect(reader, SnapshotFormat.EndSection);
         reader.Complete();
-        return new StateImage(appliedIndex, appliedTerm, new KvView(map, stats));
+        return new StateImage(
+            new AppliedState(appliedIndex, appliedTerm, new KvView(map, stats)), requests);
+    }
+
+    private static RequestTable ReadRequests(BlockReader reader, long appliedIndex)
+    {
+        if (reader.Version == SnapshotFormat.FirstVersion)
+            return new RequestTable();
+        Expect(reader, SnapshotFormat.RequestSection);
+        return new RequestReader(reader, appliedIndex).Read();
     }
 
     private static KvStats ReadStats(BlockReader reader)

@@ -28,6 +28,8 @@ public static class SnapshotWriter
         encoder.WriteStats(image.Kv.Stats);
         writer.WriteByte(SnapshotFormat.KvSection);
         encoder.WriteKeys(image.Kv);
+        writer.WriteByte(SnapshotFormat.RequestSection);
+        encoder.WriteRequests(image.Requests);
         writer.WriteByte(SnapshotFormat.EndSection);
         writer.Complete();
         return writer.WrittenBytes;

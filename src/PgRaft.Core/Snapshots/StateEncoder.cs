@@ -1,9 +1,10 @@
-// The canonical bytes of the key-value state, which snapshots store and the state hash covers, so
+// The canonical bytes of the replicated state, which snapshots store and the state hash covers, so
 // the two cannot drift apart. SnapshotFormat gives the layout.
 // Threading: pure; one thread per encoder. Failure: what the sink throws.
 using System.Buffers.Binary;
 
 using PgRaft.Core.Kv;
+using PgRaft.Core.Requests;
 
 namespace PgRaft.Core.Snapshots;
 
@@ -27,6 +28,41 @@ internal sealed class StateEncoder(PayloadSink sink)
         var cursor = view.Map.Seek([]);
         while (cursor.MoveNext())
             WriteKey(cursor.Key, cursor.Newest);
+    }
+
+    public void WriteRequests(RequestTable requests)
+    {
+        sink.WriteInt64(requests.ForgottenIndex);
+        sink.WriteUInt32((uint)requests.Count);
+        foreach (var session in requests.Sessions)
+            WriteSession(session);
+    }
+
+    private void WriteSession(RequestTable.Session session)
+    {
+        int used = 0;
+        foreach (var slot in session.Slots)
+            used += slot.Sequence > 0 ? 1 : 0;
+        sink.WriteInt64((long)session.Id);
+        sink.WriteUInt16((ushort)used);
+        for (int slot = 0; slot < session.Slots.Length; slot++)
+        {
+            if (session.Slots[slot].Sequence > 0)
+                WriteSlot(slot, session.Slots[slot]);
+        }
+    }
+
+    private void WriteSlot(int slot, SlotResult result)
+    {
+        Span<byte> bytes = stackalloc byte[SnapshotFormat.SlotBytes];
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes, (ushort)slot);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes[2..], result.Sequence);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes[10..], result.Index);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes[18..], result.Revision);
+        bytes[26] = (byte)result.Status;
+        bytes[27] = (byte)((result.Existed ? SnapshotFormat.ExistedFlag : 0)
+            | (result.Matched ? SnapshotFormat.MatchedFlag : 0));
+        sink.Write(bytes);
     }
 
     private void WriteKey(byte[] key, KeyVersion newest)

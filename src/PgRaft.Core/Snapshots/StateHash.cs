@@ -1,6 +1,7 @@
 // A fingerprint of the replicated state: members at the same applied index must agree on it. It
-// covers every version still readable and the counters, and nothing local; not even the applied
-// index, so that entries without effect do not change it. For finding defects, not for security.
+// covers every version still readable, the counters and the results remembered, and nothing local;
+// not even the applied index, so that entries without effect do not change it. For finding defects,
+// not for security.
 // Threading: any thread; linear in the state, so not on the apply path. Failure: none.
 using System.Globalization;
 using System.IO.Hashing;
@@ -22,6 +23,10 @@ public static class StateHash
         var encoder = new StateEncoder(sink);
         encoder.WriteStats(image.Kv.Stats);
         encoder.WriteKeys(image.Kv);
+
+        // A state of the time before requests were remembered keeps its fingerprint.
+        if (image.Requests is not { Count: 0, ForgottenIndex: 0 })
+            encoder.WriteRequests(image.Requests);
         return sink.Hash;
     }
 

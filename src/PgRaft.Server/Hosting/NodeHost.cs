@@ -20,7 +20,7 @@ internal delegate IRaftNode NodeFactory(
 internal sealed class NodeHost : IAsyncDisposable
 {
     private const int MaxConnections = 1000;
-    private const int MaxRunningRequests = 4096;
+    private const int MaxRunningRequests = Limits.MaxSlotsPerSession;
     private const long LargeBuffersBytes = 512L * 1024 * 1024;
 
     private readonly HostOptions _options;
@@ -180,10 +180,11 @@ internal sealed class NodeHost : IAsyncDisposable
         var identity = new NodeIdentity(_options.Node.Self.NodeId, _options.Node.Version);
         var errors = new ClusterErrors(node, watch, identity.NodeId);
         var router = new LeaderRouter(node, watch, errors);
+        var proposals = new ProposalRouter(node, watch, errors, new RequestSession(_state));
         return new RequestDispatcher(
             new ClusterRequests(node, router, errors, _settings, identity),
-            new LogRequests(node, _state, router, errors, _settings, heavy, identity),
-            new KvRequests(_state, router, _settings, heavy),
+            new LogRequests(node, _state, proposals, router, errors, _settings, heavy, identity),
+            new KvRequests(_state, proposals, router, _settings, heavy),
             _counters,
             new MemoryBudget(LargeBuffersBytes),
             _logger,

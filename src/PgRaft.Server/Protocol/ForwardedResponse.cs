@@ -12,6 +12,14 @@ internal readonly record struct ForwardedResponse(
 {
     private const int FrameHeaderBytes = Wire.LengthBytes + Wire.HeaderBytes;
 
+    /// <summary>Takes a response frame apart.</summary>
+    /// <exception cref="PgraftException">OutcomeUnknown: it is none.</exception>
+    public static ForwardedResponse Read(ReadOnlyMemory<byte> frame) =>
+        TryRead(frame) ?? throw new PgraftException(
+            StatusCode.OutcomeUnknown,
+            "the leader's answer could not be read",
+            "Whether the change was made is unknown.");
+
     /// <summary>Takes a response frame apart; null when its bounds, status or values are not
     /// those of one.</summary>
     public static ForwardedResponse? TryRead(ReadOnlyMemory<byte> frame)

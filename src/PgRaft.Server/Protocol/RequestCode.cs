@@ -24,6 +24,7 @@ internal enum RequestCode
     KvExists = 23,
     KvListKeys = 24,
     KvGetStats = 25,
+    KvCas = 26,
 }
 
 internal static class RequestCodes
@@ -32,16 +33,17 @@ internal static class RequestCodes
     /// leaves its outcome unknown.</summary>
     public static bool IsWrite(RequestCode code) => code is
         RequestCode.Init or RequestCode.AddNode or RequestCode.RemoveNode or
-        RequestCode.LogAppend or RequestCode.KvPut or RequestCode.KvDelete;
+        RequestCode.LogAppend or RequestCode.KvPut or RequestCode.KvDelete or
+        RequestCode.KvCas;
 
     /// <summary>Whether a request does no more than a little work in memory before it first waits,
     /// so that it may run on the thread that read it.</summary>
     public static bool IsQuick(RequestCode code) => code is
         RequestCode.LogAppend or RequestCode.KvPut or RequestCode.KvGet or RequestCode.KvDelete or
-        RequestCode.KvExists;
+        RequestCode.KvExists or RequestCode.KvCas;
 
     /// <summary>Whether another member may pass the request on to its leader.</summary>
     public static bool IsForwardable(RequestCode code) => code is
         RequestCode.RemoveNode or RequestCode.LogAppend or RequestCode.KvPut or
-        RequestCode.KvDelete;
+        RequestCode.KvDelete or RequestCode.KvCas;
 }

@@ -54,7 +54,7 @@ internal sealed class ClusterRequests(
 
         // Only the leader's own removal travels: to whoever leads after it has stepped down.
         return nodeId == identity.NodeId && !context.IsForwarded
-            ? router.ExecuteAsync(context, response, true, () => StepAsideAsync(context))
+            ? router.ExecuteAsync(context, response, () => StepAsideAsync(context))
             : RemoveAsync(nodeId, context, response);
     }
 

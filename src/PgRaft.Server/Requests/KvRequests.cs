@@ -7,12 +7,17 @@ using System.Globalization;
 using PgRaft.Core;
 using PgRaft.Core.Commands;
 using PgRaft.Core.Kv;
+using PgRaft.Core.Requests;
 using PgRaft.Server.Protocol;
 
 namespace PgRaft.Server.Requests;
 
 internal sealed class KvRequests(
-    StateMachine state, LeaderRouter router, ServerSettings settings, HeavyWork heavy)
+    StateMachine state,
+    ProposalRouter proposals,
+    LeaderRouter router,
+    ServerSettings settings,
+    HeavyWork heavy)
 {
     // Up to so many keys a listing is too short to be worth a thread.
     private const int LightKeys = 10_000;
@@ -21,20 +26,29 @@ internal sealed class KvRequests(
     private long _gets;
 
     public ValueTask PutAsync(RequestContext context, ResponseBuilder response) =>
-        router.ProposeAsync(
+        proposals.ProposeAsync(
             context,
             response,
-            DecodePut(context),
+            EncodePut,
             0,
             static (r, proposal) => r.Rows(1).Int64(proposal.Result.Revision));
 
     public ValueTask DeleteAsync(RequestContext context, ResponseBuilder response) =>
-        router.ProposeAsync(
+        proposals.ProposeAsync(
             context,
             response,
-            CommandEncoder.KvDelete(DecodeKey(context)),
+            static (c, id) => CommandEncoder.KvDelete(DecodeKey(c), id),
             0,
             static (r, proposal) => r.Rows(1).Bool(proposal.Result.Existed));
+
+    public ValueTask CompareAndSetAsync(RequestContext context, ResponseBuilder response) =>
+        proposals.ProposeAsync(
+            context,
+            response,
+            EncodeCompareAndSet,
+            0,
+            static (r, proposal) => r.Rows(1).Int64(
+                proposal.Result.Matched ? proposal.Result.Revision : null));
 
     public async ValueTask GetAsync(RequestContext context, ResponseBuilder response)
     {
@@ -89,7 +103,7 @@ internal sealed class KvRequests(
         return ValueTask.CompletedTask;
     }
 
-    private byte[] DecodePut(RequestContext context)
+    private byte[] EncodePut(RequestContext context, RequestId id)
     {
         var arguments = context.Arguments(3);
         var key = arguments.ReadText();
@@ -105,7 +119,28 @@ internal sealed class KvRequests(
                 string.Create(CultureInfo.InvariantCulture, $"lease {leaseId} does not exist"));
         }
 
-        return CommandEncoder.KvPut(key, value);
+        return CommandEncoder.KvPut(key, value, 0, id);
+    }
+
+    private byte[] EncodeCompareAndSet(RequestContext context, RequestId id)
+    {
+        var arguments = context.Arguments(3);
+        var key = arguments.ReadText();
+        long expectedModRevision = arguments.ReadInt64();
+        var value = arguments.ReadText();
+        arguments.End();
+        RequestLimits.CheckKey(key);
+        RequestLimits.CheckValue("value", value.Length, settings.MaxValueBytes);
+        if (expectedModRevision < 0)
+        {
+            throw new PgraftException(
+                StatusCode.BadArgument,
+                "expected_mod_revision must not be negative",
+                null,
+                "0 means that the key must not exist.");
+        }
+
+        return CommandEncoder.KvCas(key, expectedModRevision, value, id);
     }
 
     private static byte[] DecodeKey(RequestContext context)

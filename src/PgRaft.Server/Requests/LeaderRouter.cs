@@ -1,6 +1,7 @@
-// Brings a request to the leader, wherever that is, within the request's time: runs it here when
-// this node leads, passes it on otherwise, and tries again when a failure is certain to have
-// changed nothing and leadership has moved or been confirmed since. Never after an unknown outcome.
+// Brings a request that has no id to the leader, wherever that is, within the request's time: runs
+// it here when this node leads, passes it on otherwise, and tries again when a failure is certain
+// to have changed nothing and leadership has moved or been confirmed since. Never after an unknown
+// outcome: that is for requests with an id (ProposalRouter).
 // Threading: any number of requests; no state of its own. Failure: PgraftException as the
 // contract's error table has it.
 using PgRaft.Consensus;
@@ -11,30 +12,10 @@ namespace PgRaft.Server.Requests;
 
 internal sealed class LeaderRouter(IRaftNode node, LeadershipWatch watch, ClusterErrors errors)
 {
-    /// <summary>Proposes a command on the leader and answers with what came of it. An expected
-    /// term of 0 means any; with another a refusal is final, for it will stay one.</summary>
-    public ValueTask ProposeAsync(
-        RequestContext context,
-        ResponseBuilder response,
-        byte[] command,
-        long expectedTerm,
-        Action<ResponseBuilder, Proposal> answer)
-    {
-        return ExecuteAsync(context, response, expectedTerm == 0, Local);
-
-        async ValueTask Local()
-        {
-            var proposal = await node
-                .ProposeAsync(command, expectedTerm, context.Token).ConfigureAwait(false);
-            answer(response, Checked(proposal));
-        }
-    }
-
     /// <summary>Runs a request on the leader: <paramref name="local"/> when that is this node.
-    /// With <paramref name="retryNotDone"/> NotDone is taken for something that another leader may
-    /// turn into success.</summary>
+    /// </summary>
     public async ValueTask ExecuteAsync(
-        RequestContext context, ResponseBuilder response, bool retryNotDone, Func<ValueTask> local)
+        RequestContext context, ResponseBuilder response, Func<ValueTask> local)
     {
         if (!context.IsForwarded)
             errors.RequireCluster();
@@ -44,7 +25,7 @@ internal sealed class LeaderRouter(IRaftNode node, LeadershipWatch watch, Cluste
             var failure = await TryAsync(context, response, seen, local).ConfigureAwait(false);
             if (failure is null)
                 return;
-            if (!MayRetry(context, failure, retryNotDone))
+            if (context.IsForwarded || context.Token.IsCancellationRequested)
                 throw failure;
             await WaitAsync(context, seen, failure).ConfigureAwait(false);
         }
@@ -92,19 +73,13 @@ internal sealed class LeaderRouter(IRaftNode node, LeadershipWatch watch, Cluste
     private async ValueTask<PgraftException?> ForwardAsync(
         RequestContext context, ResponseBuilder response)
     {
-        var answer = await node
-            .ForwardToLeaderAsync(context.ToForwardFrame(), context.Token).ConfigureAwait(false);
-        if (ForwardedResponse.TryRead(answer) is not { } read)
-        {
-            throw new PgraftException(
-                StatusCode.OutcomeUnknown,
-                "the leader's answer could not be read",
-                "Whether the change was made is unknown.");
-        }
-
-        if (IsCertain(read.Status))
-            return read.ToException();
-        response.Relay(read);
+        var bytes = await node
+            .ForwardToLeaderAsync(context.ToForwardFrame(default), context.Token)
+            .ConfigureAwait(false);
+        var answer = ForwardedResponse.Read(bytes);
+        if (IsCertain(answer.Status))
+            return answer.ToException();
+        response.Relay(answer);
         return null;
     }
 
@@ -155,22 +130,10 @@ internal sealed class LeaderRouter(IRaftNode node, LeadershipWatch watch, Cluste
         }
     }
 
-    private static bool MayRetry(RequestContext context, PgraftException failure, bool notDone) =>
-        !context.IsForwarded
-        && !context.Token.IsCancellationRequested
-        && (notDone || failure.Code != StatusCode.NotDone);
-
     private static bool IsCertain(StatusCode code) =>
         code is StatusCode.NotLeader or StatusCode.NoLeader or StatusCode.NotDone;
 
     // A read changes nothing, so even an unknown outcome may be tried again.
     private static bool IsTransient(StatusCode code) =>
         IsCertain(code) || code is StatusCode.OutcomeUnknown or StatusCode.TimedOut;
-
-    // The state machine refuses the same command on every member alike.
-    private static Proposal Checked(Proposal proposal) =>
-        proposal.Result.Status == StatusCode.Ok
-            ? proposal
-            : throw new PgraftException(
-                proposal.Result.Status, "the state machine refused the command");
 }

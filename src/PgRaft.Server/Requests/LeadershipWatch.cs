@@ -11,11 +11,13 @@ internal sealed class LeadershipWatch : IDisposable
 {
     private readonly IRaftNode _node;
     private TaskCompletionSource? _changed;
+    private Reign _reign;
     private long _leaderlessSince = Stopwatch.GetTimestamp();
 
     public LeadershipWatch(IRaftNode node)
     {
         _node = node;
+        _reign = Reign.Of(node.LeaderId);
         node.StatusChanged += OnStatusChanged;
     }
 
@@ -33,6 +35,9 @@ internal sealed class LeadershipWatch : IDisposable
             return since == 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(since);
         }
     }
+
+    /// <summary>Is cancelled once another leader is known than now.</summary>
+    public CancellationToken Superseded => Volatile.Read(ref _reign).Ended;
 
     /// <summary>Waits until leadership is not what it was, or was confirmed since: the only
     /// reasons to hope that what has just failed will now succeed.</summary>
@@ -65,15 +70,32 @@ internal sealed class LeadershipWatch : IDisposable
     private void OnStatusChanged()
     {
         // Comes with every batch that is applied, so it must cost next to nothing.
-        bool isLeaderless = _node.LeaderId == 0;
+        int leaderId = _node.LeaderId;
+        bool isLeaderless = leaderId == 0;
         if (isLeaderless != (Interlocked.Read(ref _leaderlessSince) != 0))
         {
             Interlocked.Exchange(
                 ref _leaderlessSince, isLeaderless ? Stopwatch.GetTimestamp() : 0);
         }
 
+        if (_reign.IsEndedBy(leaderId))
+            Interlocked.Exchange(ref _reign, Reign.Of(leaderId)).End();
         if (Volatile.Read(ref _changed) is not null)
             Interlocked.Exchange(ref _changed, null)?.TrySetResult();
+    }
+
+    /// <summary>A leader's time, until another is known: a silent one still counts.</summary>
+    private sealed class Reign(int leaderId, CancellationTokenSource ended)
+    {
+        public CancellationToken Ended => ended.Token;
+
+        public static Reign Of(int leaderId) => new(leaderId, new CancellationTokenSource());
+
+        public bool IsEndedBy(int nowLeaderId) => nowLeaderId != 0 && nowLeaderId != leaderId;
+
+        // Off the thread that raised the event. Not disposed: it holds no timer, and whoever has
+        // its token may still link to it.
+        public void End() => _ = ended.CancelAsync();
     }
 
     private static bool IsSameLeadership(NodeStatus a, NodeStatus b) =>

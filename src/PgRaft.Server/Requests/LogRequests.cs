@@ -6,6 +6,7 @@ using PgRaft.Consensus;
 using PgRaft.Core;
 using PgRaft.Core.Commands;
 using PgRaft.Core.Rendering;
+using PgRaft.Core.Requests;
 using PgRaft.Core.Snapshots;
 using PgRaft.Server.Protocol;
 
@@ -14,6 +15,7 @@ namespace PgRaft.Server.Requests;
 internal sealed class LogRequests(
     IRaftNode node,
     StateMachine state,
+    ProposalRouter proposals,
     LeaderRouter router,
     ClusterErrors errors,
     ServerSettings settings,
@@ -29,12 +31,12 @@ internal sealed class LogRequests(
         if (term is <= 0)
             throw new PgraftException(StatusCode.BadArgument, "term must be at least 1");
         RequestLimits.CheckValue("data", data.Length, settings.MaxValueBytes);
-        return router.ProposeAsync(
+        return proposals.ProposeAsync(
             context,
             response,
-            CommandEncoder.Opaque(data),
+            EncodeAppend,
             term ?? 0,
-            static (r, proposal) => r.Rows(1).Int64(proposal.Index));
+            static (r, proposal) => r.Rows(1).Int64(proposal.Result.Index));
     }
 
     public async ValueTask WaitCommitAsync(RequestContext context, ResponseBuilder response)
@@ -131,6 +133,14 @@ internal sealed class LogRequests(
     private static (StateImage Image, string Hash) HashOf(
         StateImage image, CancellationToken token) =>
         (image, StateHash.ComputeHex(image, token));
+
+    // The arguments have been checked.
+    private static byte[] EncodeAppend(RequestContext context, RequestId id)
+    {
+        var arguments = context.Arguments(2);
+        long? term = arguments.ReadNullableInt64();
+        return CommandEncoder.Opaque(arguments.ReadText(), term ?? 0, id);
+    }
 
     private static long DecodeIndex(RequestContext context)
     {

@@ -2,6 +2,7 @@
 // Threading: one request, one logical flow. Failure: none.
 using System.Diagnostics;
 
+using PgRaft.Core.Requests;
 using PgRaft.Server.Protocol;
 
 namespace PgRaft.Server.Requests;
@@ -9,7 +10,7 @@ namespace PgRaft.Server.Requests;
 internal sealed class RequestContext(
     RequestHeader header,
     ReadOnlyMemory<byte> values,
-    bool isForwarded,
+    ForwardedRequest? forwarded,
     CancellationToken token)
 {
     private readonly long _startedAt = Stopwatch.GetTimestamp();
@@ -17,7 +18,11 @@ internal sealed class RequestContext(
     public RequestHeader Header => header;
 
     /// <summary>Another member passed it on because it takes this node for the leader.</summary>
-    public bool IsForwarded => isForwarded;
+    public bool IsForwarded => forwarded is not null;
+
+    /// <summary>The id that the request was given where its client is; only when forwarded.
+    /// </summary>
+    public RequestId Id => forwarded?.Id ?? default;
 
     /// <summary>Cancelled when the time is up, the client has gone, or the node stops.</summary>
     public CancellationToken Token => token;
@@ -33,12 +38,6 @@ internal sealed class RequestContext(
     public ValueReader Arguments(int count) => new(header, values.Span, count);
 
     /// <summary>The same request for the leader, with the time that is left.</summary>
-    public byte[] ToForwardFrame()
-    {
-        var frame = new byte[Wire.LengthBytes + Wire.HeaderBytes + values.Length];
-        var forwarded = header with { TimeoutMs = RemainingMs };
-        forwarded.Write(frame, values.Length);
-        values.Span.CopyTo(frame.AsSpan(Wire.LengthBytes + Wire.HeaderBytes));
-        return frame;
-    }
+    public byte[] ToForwardFrame(RequestId id) =>
+        ForwardedRequest.Write(id, header with { TimeoutMs = RemainingMs }, values.Span);
 }

@@ -30,27 +30,24 @@ internal sealed class RequestDispatcher(
     /// <param name="gone">Cancelled when nobody waits for the answer any more.</param>
     public Task<ReadOnlyMemory<byte>> ExecuteAsync(
         ReadOnlyMemory<byte> body, ResponseBuilder response, CancellationToken gone) =>
-        ExecuteAsync(body, response, false, gone);
+        ExecuteAsync(body, response, null, gone);
 
     /// <summary>Answers a request that another member passed on.</summary>
     public async ValueTask<ReadOnlyMemory<byte>> ExecuteForwardedAsync(
-        ReadOnlyMemory<byte> frame, CancellationToken gone)
+        ReadOnlyMemory<byte> bytes, CancellationToken gone)
     {
-        const int HeaderBytes = Wire.LengthBytes + Wire.HeaderBytes;
-        if (frame.Length < HeaderBytes)
-            throw new InvalidDataException("a forwarded request is shorter than its header");
+        var request = ForwardedRequest.Read(bytes);
 
         // Not disposed: the answer lives in the buffer. Forwardable requests have short ones, for
         // which nothing is reserved.
         var response = new ResponseBuilder(budget);
-        return await ExecuteAsync(frame[Wire.LengthBytes..], response, true, gone)
-            .ConfigureAwait(false);
+        return await ExecuteAsync(request.Body, response, request, gone).ConfigureAwait(false);
     }
 
     private async Task<ReadOnlyMemory<byte>> ExecuteAsync(
         ReadOnlyMemory<byte> body,
         ResponseBuilder response,
-        bool isForwarded,
+        ForwardedRequest? forwarded,
         CancellationToken gone)
     {
         var header = RequestHeader.Read(body.Span);
@@ -66,7 +63,7 @@ internal sealed class RequestDispatcher(
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(gone, stopping);
             limit.CancelAfter(header.TimeoutMs);
             var context = new RequestContext(
-                header, body[Wire.HeaderBytes..], isForwarded, limit.Token);
+                header, body[Wire.HeaderBytes..], forwarded, limit.Token);
             return await AnswerAsync(context, response).ConfigureAwait(false);
         }
         finally
@@ -124,6 +121,7 @@ internal sealed class RequestDispatcher(
             RequestCode.KvExists => kv.ExistsAsync(context, response),
             RequestCode.KvListKeys => kv.ListKeysAsync(context, response),
             RequestCode.KvGetStats => kv.GetStatsAsync(context, response),
+            RequestCode.KvCas => kv.CompareAndSetAsync(context, response),
             _ => throw Malformed(Code(context, "is unknown")),
         };
 

@@ -16,6 +16,7 @@ internal sealed class HostCluster : IAsyncDisposable
     private readonly int[] _ports = FreePorts(3);
     private readonly string _initialCluster;
     private readonly NodeHost?[] _hosts = new NodeHost?[3];
+    private readonly LossyNode?[] _nodes = new LossyNode?[3];
     private readonly LogRecorder[] _logs = [new(), new(), new()];
 
     private HostCluster(bool isFounded) => _initialCluster = isFounded
@@ -37,13 +38,19 @@ internal sealed class HostCluster : IAsyncDisposable
 
     public NodeHost Host(int id) => _hosts[id - 1]!;
 
+    public LossyNode Node(int id) => _nodes[id - 1]!;
+
     public TestClient Connect(int id) => new(Path.Combine(DataDirectory(id), Wire.SocketName));
 
     public async Task StartNodeAsync(int id)
     {
         Statuses[id - 1] = new StatusRecorder();
         var host = new NodeHost(
-            Options(id), NodeHost.CreateRaftNode, Statuses[id - 1], _logs[id - 1]);
+            Options(id),
+            (options, state, loggers) => _nodes[id - 1] =
+                new LossyNode(NodeHost.CreateRaftNode(options, state, loggers)),
+            Statuses[id - 1],
+            _logs[id - 1]);
         _hosts[id - 1] = host;
         await host.StartAsync();
         if (host.State == WorkerState.Error)

@@ -2,6 +2,7 @@
 // proposed at once. Threading: the test's and the server's threads; the status is swapped whole.
 using PgRaft.Consensus;
 using PgRaft.Core;
+using PgRaft.Core.Commands;
 
 namespace PgRaft.Server.Tests.Fakes;
 
@@ -110,8 +111,10 @@ internal sealed class FakeNode : IRaftNode
     {
         lock (_lock)
         {
-            if (expectedTerm != 0 && expectedTerm != Status.Term)
+            if (expectedTerm > Status.Term)
                 throw new PgraftException(StatusCode.NotDone, "the term is another");
+            if (expectedTerm != 0 && expectedTerm < Status.Term)
+                return new(OutcomeOfPastTerm(command.Span));
             Proposals++;
             long index = StateMachine.AppliedIndex + 1;
             var result = StateMachine.Apply(index, Status.Term, command.Span);
@@ -124,6 +127,18 @@ internal sealed class FakeNode : IRaftNode
             Volatile.Write(ref _status, applied);
             return new(new Proposal(index, Status.Term, result));
         }
+    }
+
+    private Proposal OutcomeOfPastTerm(ReadOnlySpan<byte> bytes)
+    {
+        Command.TryDecode(bytes, out var command);
+        return StateMachine.TryFindResult(command.Id, out var first)
+            ? new Proposal(first.Index, Status.Term, first)
+            : new Proposal(0, Status.Term, new ApplyResult
+            {
+                Status = StatusCode.NotDone,
+                Revision = StateMachine.Kv.Revision,
+            });
     }
 
     public Task StartAsync(CancellationToken token) => OnStart();

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 
 using PgRaft.Consensus;
 using PgRaft.Core;
+using PgRaft.Core.Requests;
 using PgRaft.Server.Protocol;
 using PgRaft.Server.Tests.Fakes;
 
@@ -198,7 +199,7 @@ public sealed class ClusterRequestTests : IAsyncLifetime
         };
         Node.OnForward = (frame, _) =>
         {
-            forwarded = RequestHeader.Read(frame.Span[4..]);
+            forwarded = RequestHeader.Read(ForwardedRequest.Read(frame).Body.Span);
             var response = new ResponseBuilder(new MemoryBudget(0));
             response.Begin(99);
             response.Rows(1).Bool(true);
@@ -217,8 +218,9 @@ public sealed class ClusterRequestTests : IAsyncLifetime
             removed = id;
             return Task.CompletedTask;
         };
+        byte[] frame = TestClient.Frame((int)RequestCode.RemoveNode, 1, 1000, 2);
         var answer = await Node.ForwardHandler!(
-            TestClient.Frame((int)RequestCode.RemoveNode, 1, 1000, 2),
+            (byte[])[.. new byte[RequestId.EncodedBytes], .. frame],
             TestContext.Current.CancellationToken);
         Assert.Equal(StatusCode.Ok, Answer.Parse(answer.Span[4..]).Status);
         Assert.Equal(2, removed);

@@ -44,6 +44,28 @@ public sealed class KvRequestTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Compare_and_set_gives_the_new_revision_or_null()
+    {
+        Assert.Equal(1L, (await CasAsync("k", 0, "1")).Value);
+        Assert.Null((await CasAsync("k", 0, "2")).Value);
+        Assert.Equal(2L, (await CasAsync("k", 1, "2")).Value);
+        Assert.Null((await CasAsync("k", 1, "3")).Value);
+        Assert.Equal("2", (await _client.CallAsync(RequestCode.KvGet, "k", true)).Value);
+    }
+
+    [Fact]
+    public async Task Compare_and_set_refuses_what_put_refuses_and_a_negative_revision()
+    {
+        Assert.Equal(StatusCode.BadArgument, (await CasAsync("", 0, "v")).Status);
+        Assert.Equal(StatusCode.TooLarge, (await CasAsync(new string('k', 4097), 0, "v")).Status);
+        Assert.Equal(StatusCode.TooLarge, (await CasAsync("k", 0, new string('v', 4097))).Status);
+        var negative = await CasAsync("k", -1, "v");
+        Assert.Equal(StatusCode.BadArgument, negative.Status);
+        Assert.Equal("expected_mod_revision must not be negative", negative.Message);
+        Assert.Equal(0, _host.Node.Proposals);
+    }
+
+    [Fact]
     public async Task Keys_are_listed_by_prefix_in_byte_order()
     {
         foreach (string key in new[] { "b/2", "a/9", "b/10", "c" })
@@ -135,6 +157,9 @@ public sealed class KvRequestTests : IAsyncLifetime
         var stats = await _client.CallAsync(RequestCode.KvGetStats);
         Assert.Equal([[1L, 3L, 3L, 0L, 2L, 1L, 1L, 0L, 0L]], stats.Rows);
     }
+
+    private Task<Answer> CasAsync(string key, long expected, string value) =>
+        _client.CallAsync(RequestCode.KvCas, key, expected, value);
 
     private Task<Answer> PutAsync(string key, string value) =>
         _client.CallAsync(RequestCode.KvPut, key, value, 0L);

@@ -1,5 +1,6 @@
 using PgRaft.Consensus;
 using PgRaft.Core;
+using PgRaft.Core.Requests;
 using PgRaft.Server.Protocol;
 using PgRaft.Server.Tests.Fakes;
 
@@ -65,7 +66,7 @@ public sealed class LeaderRouterTests : IAsyncLifetime
         RequestHeader header = default;
         Node.OnForward = (frame, token) =>
         {
-            header = RequestHeader.Read(frame.Span[4..]);
+            header = RequestHeader.Read(ForwardedRequest.Read(frame).Body.Span);
             return ForwardAsync(frame, token);
         };
         var answer = PutAsync(9000);
@@ -130,17 +131,21 @@ public sealed class LeaderRouterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_unknown_outcome_is_never_tried_again()
+    public async Task A_request_without_an_id_is_not_tried_again_when_its_outcome_is_unknown()
     {
-        Node.Follow(2);
         Node.OnForward = (_, _) =>
         {
             _forwards++;
             Node.Status = Node.Status with { Term = Node.Status.Term + 1 };
             throw new PgraftException(StatusCode.OutcomeUnknown, "lost");
         };
-        Assert.Equal(StatusCode.OutcomeUnknown, (await PutAsync()).Status);
-        Assert.Equal(1, _forwards);
+        Node.OnYield = _ =>
+        {
+            Node.Follow(2);
+            return Task.FromResult(2);
+        };
+        var answer = await _client.CallAsync(RequestCode.RemoveNode, 1);
+        Assert.Equal((StatusCode.OutcomeUnknown, 1), (answer.Status, _forwards));
     }
 
     [Fact]
@@ -148,7 +153,7 @@ public sealed class LeaderRouterTests : IAsyncLifetime
     {
         Node.Follow(2);
         Node.OnForward = (_, _) => new(new byte[] { 1, 2, 3 });
-        Assert.Equal(StatusCode.OutcomeUnknown, (await PutAsync()).Status);
+        Assert.Equal(StatusCode.OutcomeUnknown, (await PutAsync(100)).Status);
     }
 
     [Fact]
@@ -273,9 +278,18 @@ public sealed class LeaderRouterTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_forwarded_frame_without_a_header_closes_the_connection() =>
-        await Assert.ThrowsAsync<InvalidDataException>(
-            () => ForwardedAsync(_host, new byte[5]));
+    public async Task A_forwarded_frame_without_a_header_or_id_closes_the_connection()
+    {
+        var token = TestContext.Current.CancellationToken;
+        var handler = _host.Node.ForwardHandler!;
+        var noId = new byte[60];
+        noId[8] = 1;
+        foreach (byte[] bytes in new[] { new byte[45], noId })
+        {
+            await Assert.ThrowsAsync<InvalidDataException>(
+                async () => await handler(bytes, token));
+        }
+    }
 
     [Fact]
     public async Task Without_a_configuration_there_is_no_cluster_to_ask()
@@ -308,7 +322,9 @@ public sealed class LeaderRouterTests : IAsyncLifetime
 
     private static async Task<Answer> ForwardedAsync(TestHost host, byte[] frame)
     {
-        var answer = await host.Node.ForwardHandler!(frame, TestContext.Current.CancellationToken);
+        byte[] withoutId = [.. new byte[RequestId.EncodedBytes], .. frame];
+        var answer = await host.Node.ForwardHandler!(
+            withoutId, TestContext.Current.CancellationToken);
         return Answer.Parse(answer.Span[4..]);
     }
 

@@ -13,6 +13,17 @@ SELECT pgraft_kv_get('empty') = '' AS empty, pgraft_kv_exists('empty');
 SELECT pgraft_kv_delete('empty'), pgraft_kv_delete('empty');
 SELECT pgraft_kv_get('empty') IS NULL AS deleted;
 
+-- Compare and set: by modification revision, 0 for a key that must not exist.
+SELECT revision AS before FROM pgraft.kv \gset
+SELECT pgraft_kv_cas('cas', 1, 'x') IS NULL AS absent;
+SELECT pgraft_kv_cas('cas', 0, '1') - :before AS created, pgraft_kv_cas('cas', 0, '2') IS NULL AS exists;
+SELECT pgraft_kv_cas('cas', :before + 1, '2') - :before AS changed, pgraft_kv_cas('cas', :before + 1, '3') IS NULL AS stale;
+SELECT pgraft_kv_get('cas'), pgraft_kv_delete('cas');
+SELECT pgraft_kv_cas('cas', :before + 2, 'x') IS NULL AS deleted, pgraft_kv_cas('cas', 0, 'again') - :before AS again;
+SELECT test.outcome($$SELECT pgraft_kv_cas('cas', -1, 'x')$$) AS negative, test.outcome($$SELECT pgraft_kv_cas('', 0, 'x')$$) AS empty_key,
+	test.outcome($$SELECT pgraft_kv_cas('cas', 0, repeat('v', 1536 * 1024 + 1))$$) AS large_value;
+SELECT pgraft_kv_get('cas'), pgraft_kv_delete('cas');
+
 -- Keys are listed in byte order, whatever the collation.
 SELECT pgraft_kv_put(k, k) FROM unnest(ARRAY['dir/b', 'dir/a', 'dir/B', 'dir/ä', 'dir', 'dis']) AS k;
 SELECT * FROM pgraft_kv_list_keys('dir/');
