@@ -11,7 +11,7 @@
 //
 // Threading: any thread; _gate orders appends, commits and installations. It is held for memory
 // work, and for the sync of the term file, which is rare. Failure: a storage error is final and
-// ends the node.
+// ends the node, as a broken invariant does: Failed is raised, whoever the caller is.
 using DotNext.IO.Log;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
@@ -19,6 +19,7 @@ using DotNext.Net.Cluster.Consensus.Raft.StateMachine;
 using PgRaft.Consensus.Apply;
 using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
+using PgRaft.Core;
 
 namespace PgRaft.Consensus.Engine;
 
@@ -35,6 +36,7 @@ internal sealed partial class EngineLog
     private readonly IndexWaiters _commitWaiters = new();
     private long _commitIndex;
     private long _wantedCommitIndex;
+    private long _ledTerm;
 
     /// <summary>Takes over the opened storage.</summary>
     public EngineLog(
@@ -65,6 +67,11 @@ internal sealed partial class EngineLog
     /// block.
     /// </summary>
     public event Action? Changed;
+
+    /// <summary>
+    /// Told of what must end the node: the engine would only log it and go on.
+    /// </summary>
+    public Action<Exception>? Failed { get; set; }
 
     /// <summary>Highest index known committed. Never goes back.</summary>
     public long CommitIndex => Volatile.Read(ref _commitIndex);
@@ -113,7 +120,7 @@ internal sealed partial class EngineLog
                 return null;
             }
 
-            long index = _log.Append(term, EntryKind.Command, command);
+            long index = AppendOwn(term, EntryKind.Command, command);
             pending = _applier.Register(index, term);
         }
 
@@ -137,8 +144,8 @@ internal sealed partial class EngineLog
         long index;
         lock (_gate)
         {
-            _terms.Save(_terms.Term + 1, nodeId);
-            index = _log.Append(_terms.Term, EntryKind.Empty, default);
+            SaveTerm(_terms.Term + 1, nodeId);
+            index = AppendOwn(_terms.Term, EntryKind.Empty, default);
         }
 
         await _log.WaitDurableAsync(index).ConfigureAwait(false);
@@ -162,7 +169,7 @@ internal sealed partial class EngineLog
                 return ValueTask.FromException<long>(new NotLeaderException());
             }
 
-            index = _log.Append(entry.Term, kind, payload.Span);
+            index = AppendOwn(entry.Term, kind, payload.Span);
             if (kind == EntryKind.Configuration)
             {
                 _configurations.Append(index, entry.Term, Configuration.Decode(payload.Span));
@@ -201,6 +208,7 @@ internal sealed partial class EngineLog
         // are in the log whether or not anybody still waits.
         await _log.WaitDurableAsync(records[^1].Index, continueOnWriter: true)
             .ConfigureAwait(false);
+        Invariants.DurabilityBeforeAcknowledgement(records[^1].Index, _log.DurableIndex);
         Changed?.Invoke();
     }
 
@@ -267,7 +275,7 @@ internal sealed partial class EngineLog
         lock (_gate)
         {
             term = _terms.Term + 1;
-            _terms.Save(term, MemberId.ToNodeId(member));
+            SaveTerm(term, MemberId.ToNodeId(member));
             Elections++;
         }
 
@@ -287,7 +295,7 @@ internal sealed partial class EngineLog
             int nodeId = MemberId.ToNodeId(member);
             if (_terms.VotedFor != nodeId)
             {
-                _terms.Save(_terms.Term, nodeId);
+                SaveTerm(_terms.Term, nodeId);
             }
         }
     }
@@ -314,7 +322,7 @@ internal sealed partial class EngineLog
                 return;
             }
 
-            _terms.Save(term, 0);
+            SaveTerm(term, 0);
         }
 
         Changed?.Invoke();
@@ -333,8 +341,10 @@ internal sealed partial class EngineLog
         lock (_gate)
         {
             var before = _configurations.Latest;
-            RefuseToRewriteCommitted(records);
+            Invariants.LeaderAppendOnly(_ledTerm, _terms.Term);
+            RequireCommittedKept(records);
             _log.AppendRange(records);
+            Invariants.DurabilityBeforeAcknowledgement(_commitIndex, _log.DurableIndex);
             _configurations.DropTruncated(_log.TermAt, _commitIndex);
             foreach (var record in records)
             {
@@ -352,19 +362,56 @@ internal sealed partial class EngineLog
         return changed;
     }
 
-    // Invariant (Ongaro 2014 §3.6, leader completeness): a committed entry is never replaced.
-    private void RefuseToRewriteCommitted(List<LogRecord> records)
+    private void RequireCommittedKept(List<LogRecord> records)
     {
         foreach (var record in records)
         {
-            long known = record.Index <= _commitIndex ? _log.TermAt(record.Index) : -1;
-            if (known >= 0 && known != record.Term)
+            if (record.Index > _commitIndex)
             {
-                throw new InvariantViolatedException(
-                    $"a leader sent entry {record.Index} of term {record.Term}, "
-                    + $"but here it is committed with term {known}");
+                return;
             }
+
+            Invariants.LeaderCompleteness(record.Index, _log.TermAt(record.Index), record.Term);
         }
+    }
+
+    // As the leader of the term, called with _gate held.
+    private long AppendOwn(long term, EntryKind kind, ReadOnlySpan<byte> payload)
+    {
+        _ledTerm = term;
+        return _log.Append(term, kind, payload);
+    }
+
+    // Called with _gate held.
+    private void SaveTerm(long term, int votedFor)
+    {
+        try
+        {
+            _terms.Save(term, votedFor);
+        }
+        catch (Exception e) when (e is InvariantViolatedException
+            or PgraftException { Code: StatusCode.IoError })
+        {
+            Failed?.Invoke(e);
+            throw;
+        }
+    }
+
+    // Called with _gate held; the only place that moves the commit index.
+    private void SetCommit(long commitIndex)
+    {
+        try
+        {
+            Invariants.CommitMonotonic(_commitIndex, commitIndex);
+            Invariants.DurabilityBeforeAcknowledgement(commitIndex, _log.DurableIndex);
+        }
+        catch (InvariantViolatedException e)
+        {
+            Failed?.Invoke(e);
+            throw;
+        }
+
+        Volatile.Write(ref _commitIndex, commitIndex);
     }
 
     private void OnDurable(long durableIndex)
@@ -384,7 +431,7 @@ internal sealed partial class EngineLog
                 return;
             }
 
-            Volatile.Write(ref _commitIndex, commitIndex);
+            SetCommit(commitIndex);
         }
 
         _applier.CommitAdvanced(commitIndex, mayApplyHere);
@@ -422,6 +469,6 @@ internal sealed partial class EngineLog
         }
 
         _wantedCommitIndex = Math.Max(_wantedCommitIndex, index);
-        Volatile.Write(ref _commitIndex, Math.Max(_commitIndex, index));
+        SetCommit(Math.Max(_commitIndex, index));
     }
 }

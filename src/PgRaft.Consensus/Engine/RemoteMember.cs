@@ -7,7 +7,6 @@
 // (hazard 6). Snapshots have no deadline, only a limit on silence.
 // Threading: any thread; the engine replicates to a member from one task at a time. Failure:
 // MemberUnavailableException.
-using System.Diagnostics;
 using DotNext.IO;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
@@ -27,6 +26,9 @@ internal interface IMemberHost
 
     /// <summary>Most entries in one append request.</summary>
     int BatchSizeEntries { get; }
+
+    /// <summary>What leases are measured by.</summary>
+    TimeProvider Clock { get; }
 
     /// <summary>A peer accepted this node as leader of a term.</summary>
     void LeaderAcknowledged(long term);
@@ -270,7 +272,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         var deadline = _deadline.Next(AppendTimeout);
         while (true)
         {
-            long sentAt = Stopwatch.GetTimestamp();
+            long sentAt = host.Clock.GetTimestamp();
             try
             {
                 var answer = await CheckedAsync(

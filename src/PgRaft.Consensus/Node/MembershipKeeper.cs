@@ -131,7 +131,8 @@ internal sealed class MembershipKeeper(
             if (!_remotes.TryGetValue(address.NodeId, out var remote))
             {
                 Hello MyHello(ChannelKind kind) => node.Hello(kind, address.NodeId);
-                remote = new RemoteMember(address, new Peer(address, MyHello, logger), node);
+                var peer = new Peer(address, MyHello, ((IMemberHost)node).Clock, logger);
+                remote = new RemoteMember(address, peer, node);
                 _remotes.Add(address.NodeId, remote);
             }
 
