@@ -95,8 +95,8 @@ internal sealed class FaultClients(
         var op = new Operation(client, OperationKind.Put, key, value, 0, 0, Outcome.Unknown);
         return RecordAsync(op, async token =>
         {
-            await target.PutAsync(key, value, token);
-            return op;
+            var done = await target.PutAsync(key, value, token);
+            return op with { Term = done.Term };
         });
     }
 

@@ -5,8 +5,10 @@
 // faults, not the run to the last interleaving.
 // Threading: clients, nemesis, membership changes and watcher are tasks of their own. Failure: what
 // broke is in Violations; nothing is thrown for it.
+using System.Text;
 using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Consensus.Tests.Storage;
+using PgRaft.Core.Commands;
 using PgRaft.Histories;
 
 namespace PgRaft.Consensus.Tests.Faults;
@@ -173,5 +175,22 @@ internal sealed class FaultRun : IAsyncDisposable
         {
             _violations.Add($"{result}");
         }
+
+        var appends = AppendChecker.Check(operations, FinalLog());
+        if (appends is not CheckResult.Linearizable)
+        {
+            _violations.Add($"{appends}");
+        }
     }
+
+    // What was seen committed: practically all, and what was not seen is not held against anyone.
+    private Dictionary<long, FinalEntry> FinalLog() =>
+        _watcher.Invariants.CommittedEntries.Values.ToDictionary(
+            e => e.Index,
+            e => new FinalEntry(
+                e.Index, e.Term,
+                Command.TryDecode(e.Payload.Span, out var command) == CommandDecodeStatus.Ok
+                    && command.Type == CommandType.Opaque
+                    ? Encoding.UTF8.GetString(command.Value)
+                    : null));
 }
