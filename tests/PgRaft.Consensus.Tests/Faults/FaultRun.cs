@@ -15,9 +15,14 @@ namespace PgRaft.Consensus.Tests.Faults;
 
 internal sealed class FaultRun : IAsyncDisposable
 {
+    /// <summary>What a violation begins with when a run could not go on: no progress, say.
+    /// </summary>
+    public const string EndedEarly = "the run ended early";
+
+    private static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan CheckLimit = TimeSpan.FromSeconds(30);
     private readonly FaultPlan _plan;
-    private readonly FaultyNetwork _network = new();
+    private readonly FaultyNetwork _network;
     private readonly CancellationTokenSource _faultsEnd = new();
     private readonly TestCluster _cluster;
     private readonly ClusterWatcher _watcher;
@@ -38,6 +43,10 @@ internal sealed class FaultRun : IAsyncDisposable
     public FaultRun(FaultPlan plan)
     {
         _plan = plan;
+        _network = new FaultyNetwork
+        {
+            ForgesAcknowledgements = plan.Sabotage == Sabotage.ForgedAcknowledgements,
+        };
         _clockRates = new Random(plan.Seed + 3);
         _cluster = new TestCluster
         {
@@ -71,11 +80,11 @@ internal sealed class FaultRun : IAsyncDisposable
     {
         try
         {
-            await RunAsync();
+            await RunAsync().WaitAsync(LongestRun);
         }
         catch (Exception e)
         {
-            _violations.Add($"the run ended early: {e}");
+            _violations.Add($"{EndedEarly}: {e}");
         }
 
         await _watcher.DisposeAsync();
@@ -154,17 +163,20 @@ internal sealed class FaultRun : IAsyncDisposable
             : 0.96 + (0.08 * _clockRates.NextDouble());
         var node = _cluster.Prepare(nodeId, new SimulatedDisk(), new TestClock(rate), founding);
         _cluster.Add(node);
-        var member = new RunMember(node, _network, _watcher.Invariants, LiesOf(_plan.Sabotage));
+        var member = new RunMember(node, _network, _watcher.Invariants, disk => Lie(disk, _plan.Sabotage));
         _members = [.. _members, member];
         return member;
     }
 
-    private static Func<string, bool>? LiesOf(Sabotage sabotage) => sabotage switch
+    private static void Lie(SimulatedDisk disk, Sabotage sabotage)
     {
-        Sabotage.LogNotSynced => path => path.Contains("segment", StringComparison.Ordinal),
-        Sabotage.VoteNotSynced => path => path.EndsWith("term.tmp", StringComparison.Ordinal),
-        _ => null,
-    };
+        disk.Lies = sabotage == Sabotage.LogNotSynced
+            ? path => path.EndsWith(".log", StringComparison.Ordinal)
+            : null;
+        disk.NamesLie = sabotage == Sabotage.VoteNotSynced
+            ? path => path.EndsWith("/term", StringComparison.Ordinal)
+            : null;
+    }
 
     private void CheckHistory()
     {

@@ -17,6 +17,9 @@ internal sealed class FaultSummary
     private int _unknown;
     private int _failed;
 
+    /// <summary>Whether failing histories are kept.</summary>
+    public bool Keeps { get; init; } = true;
+
     public int Operations { get; private set; }
 
     public IReadOnlyList<string> Violations
@@ -46,6 +49,17 @@ internal sealed class FaultSummary
         return run.Violations;
     }
 
+    /// <summary>A run whose beginning and end are written to standard error.</summary>
+    public async Task RunAloudAsync(FaultPlan plan)
+    {
+        Console.Error.WriteLine($"begin {plan}");
+        var found = await RunAsync(plan);
+        long megabytes = GC.GetTotalMemory(forceFullCollection: false) >> 20;
+        Console.Error.WriteLine(
+            $"end   {plan}: {found.Count} violations (of all so far: {Violations.Count} in {_runs} "
+            + $"runs, {megabytes} MB)");
+    }
+
     public override string ToString()
     {
         lock (_gate)
@@ -70,7 +84,7 @@ internal sealed class FaultSummary
     {
         var operations = run.History.Operations;
         var violations = run.Violations;
-        string? kept = violations.Count > 0 ? Keep(plan, run) : null;
+        string? kept = Keeps && violations.Count > 0 ? Keep(plan, run) : null;
         lock (_gate)
         {
             _runs++;
@@ -86,10 +100,6 @@ internal sealed class FaultSummary
 
             _violations.AddRange(violations.Select(v => $"{plan}: {v}\n  kept in {kept}; replay: "
                 + $"make fault-runs RUNS=1 SEED={plan.Seed} SIZE={plan.Size}"));
-            if (_runs % 25 == 0)
-            {
-                Console.Error.WriteLine($"{_runs} runs, {_violations.Count} violations so far");
-            }
         }
     }
 

@@ -33,6 +33,10 @@ internal sealed class FaultyNetwork : IAsyncDisposable
         (_subnet, _reservation) = Reserve();
     }
 
+    /// <summary>Sabotage: half of the appends with entries are acknowledged by the proxy and never
+    /// reach the member.</summary>
+    public bool ForgesAcknowledgements { get; init; }
+
     /// <summary>Old frames delivered late, on connections of their own.</summary>
     public int Replayed => _links.Values.Sum(l => l.Replayed);
 

@@ -5,6 +5,7 @@
 using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
+using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Transport;
 
 namespace PgRaft.Consensus.Tests.Faults;
@@ -14,6 +15,9 @@ internal sealed class ProxiedConnection(
 {
     private readonly Socket _member =
         new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+
+    // Without entries: term, previous index and term, commit index, count.
+    private const int AppendHeaderBytes = 36;
 
     private int _from;
 
@@ -31,9 +35,10 @@ internal sealed class ProxiedConnection(
         await _member.ConnectAsync(endPoint, token);
         await _member.SendAsync(hello, token);
         var keep = greeting.Kind == ChannelKind.Client ? (ChannelKind?)null : greeting.Kind;
-        await Task.WhenAny(
+        var back = network.Of(nodeId, _from);
+        await await Task.WhenAny(
             PumpAsync(caller, _member, there, keep, token),
-            PumpAsync(_member, caller, network.Of(nodeId, _from), null, token));
+            PumpAsync(_member, caller, back, null, token));
     }
 
     public void Dispose()
@@ -50,6 +55,27 @@ internal sealed class ProxiedConnection(
         head.CopyTo(frame, 0);
         await ReadAsync(socket, frame.AsMemory(head.Length), token);
         return frame;
+    }
+
+    // To every other append that has entries: "I have them all".
+    private static byte[]? ForgedAnswer(byte[] frame)
+    {
+        uint requestId = BinaryPrimitives.ReadUInt32LittleEndian(frame.AsSpan(5));
+        bool isRequest = frame.Length > FrameWriter.HeaderBytes + AppendHeaderBytes;
+        if ((MessageType)frame[4] != MessageType.Append || !isRequest || requestId % 2 == 0)
+        {
+            return null;
+        }
+
+        var body = new BodyReader(frame.AsMemory(FrameWriter.HeaderBytes));
+        long term = body.Int64();
+        long previousIndex = body.Int64();
+        _ = body.Int64();
+        _ = body.Int64();
+        return new FrameWriter()
+            .Int64(term).Byte((byte)HeartbeatResult.Replicated)
+            .Int64(previousIndex + body.Int32())
+            .Finish(MessageType.Append, requestId).ToArray();
     }
 
     // Unsent bytes are lost, as with a machine that is gone.
@@ -76,7 +102,7 @@ internal sealed class ProxiedConnection(
         }
     }
 
-    private static async Task PumpAsync(
+    private async Task PumpAsync(
         Socket from, Socket to, Link link, ChannelKind? keep, CancellationToken token)
     {
         while (true)
@@ -88,6 +114,12 @@ internal sealed class ProxiedConnection(
             }
 
             await link.PassAsync(token);
+            if (network.ForgesAcknowledgements && ForgedAnswer(frame) is { } forged)
+            {
+                await from.SendAsync(forged, token);
+                continue;
+            }
+
             if (link.TakeBreak())
             {
                 await to.SendAsync(frame.AsMemory(0, frame.Length / 2), token);

@@ -8,9 +8,12 @@ using PgRaft.Consensus.Tests.Storage;
 namespace PgRaft.Consensus.Tests.Faults;
 
 internal sealed class RunMember(
-    TestNode node, FaultyNetwork network, ClusterInvariants invariants, Func<string, bool>? lies)
+    TestNode node, FaultyNetwork network, ClusterInvariants invariants, Action<SimulatedDisk> sabotage)
     : IDisposable
 {
+    /// <summary>What a violation begins with when a node refused what is on its disk.</summary>
+    public const string DoesNotStart = "a node does not start";
+
     private readonly SemaphoreSlim _turn = new(1, 1);
     private readonly ManualResetEventSlim _running = new(true);
     private bool _mayFail;
@@ -32,6 +35,8 @@ internal sealed class RunMember(
     /// <summary>Starts it on what its disk has.</summary>
     public async Task StartAsync()
     {
+        // Nobody could thaw it while it is waited for.
+        _running.Set();
         await _turn.WaitAsync();
         try
         {
@@ -41,9 +46,13 @@ internal sealed class RunMember(
                 await node.StartAsync(TestCluster.Limit);
             }
         }
+        catch (Exception) when (_mayFail)
+        {
+            // A fault of its disk hit it while it started.
+        }
         catch (Exception e)
         {
-            invariants.Broken($"node {NodeId} does not start: {e}");
+            invariants.Broken($"{DoesNotStart}: node {NodeId}: {e}");
             throw;
         }
         finally
@@ -55,7 +64,7 @@ internal sealed class RunMember(
     /// <summary>Puts its faults into its disk.</summary>
     public void Prepare()
     {
-        Disk.Lies = lies;
+        sabotage(Disk);
         Disk.HoldSyncs = _running;
         _mayFail = false;
     }
@@ -111,7 +120,7 @@ internal sealed class RunMember(
     /// did.</summary>
     public async Task<bool> BuryAsync(Survival survival, Random random)
     {
-        if (!node.IsUp || (!Disk.IsOff && !HasFailed))
+        if (!Disk.IsOff && !HasFailed)
         {
             return false;
         }

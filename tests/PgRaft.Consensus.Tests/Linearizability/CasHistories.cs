@@ -66,14 +66,15 @@ internal static class CasHistories
                 (value, revision) = (own, i);
             }
 
-            known[process] = unknown ? known[process] : revision;
+            bool told = !unknown && (kind != OperationKind.Cas || writes);
+            known[process] = told ? revision : known[process];
             result.Add(new Operation(
                 process, kind, "k", own, call, busyUntil[process],
                 unknown ? Outcome.Unknown : Outcome.Ok)
             {
                 ExpectedRevision = kind == OperationKind.Cas ? expected : null,
                 Swapped = kind == OperationKind.Cas && writes && !unknown,
-                Revision = unknown || (kind == OperationKind.Cas && !writes) ? null : revision,
+                Revision = told ? revision : null,
             });
         }
 

@@ -54,6 +54,9 @@ internal sealed class SimulatedDisk : IStorageIo
     // A disk that lies: syncs of these files return and nothing is on the medium.
     internal Func<string, bool>? Lies { get; set; }
 
+    // The same for the names of these files, when their directory is synced.
+    internal Func<string, bool>? NamesLie { get; set; }
+
     internal ManualResetEventSlim SyncReached { get; } = new();
 
     // Once someone is in a sync, or false after ten seconds.
@@ -158,17 +161,12 @@ internal sealed class SimulatedDisk : IStorageIo
         {
             Step();
             CountSync(path);
-            if (Lies?.Invoke(path) == true)
-            {
-                return;
-            }
-
-            foreach (var change in _unsynced.Where(change => change.Directory == path))
+            foreach (var change in _unsynced.Where(change => Reaches(change, path)))
             {
                 change.Change(_durableNames);
             }
 
-            _unsynced.RemoveAll(change => change.Directory == path);
+            _unsynced.RemoveAll(change => Reaches(change, path));
         }
     }
 
@@ -265,8 +263,11 @@ internal sealed class SimulatedDisk : IStorageIo
     private void Change(string path, Action<SortedDictionary<string, Inode>> change)
     {
         change(_names);
-        _unsynced.Add(new NameChange(Path.GetDirectoryName(path)!, change));
+        _unsynced.Add(new NameChange(Path.GetDirectoryName(path)!, path, change));
     }
+
+    private bool Reaches(NameChange change, string directory) =>
+        change.Directory == directory && NamesLie?.Invoke(change.Path) != true;
 
     private void Step()
     {
@@ -357,7 +358,7 @@ internal sealed class SimulatedDisk : IStorageIo
     }
 
     private sealed record NameChange(
-        string Directory, Action<SortedDictionary<string, Inode>> Change);
+        string Directory, string Path, Action<SortedDictionary<string, Inode>> Change);
 
     private sealed class Inode
     {
