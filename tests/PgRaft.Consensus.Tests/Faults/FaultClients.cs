@@ -24,7 +24,7 @@ internal sealed class FaultClients(
 
     /// <summary>One append by a client of its own.</summary>
     public Task<Outcome> AppendAsync(TestNode target) =>
-        AppendAsync(Clients, target, target.Node.Status.Term);
+        AppendAsync(Clients, target, TermOf(target) ?? 1);
 
     private async Task ClientAsync(int client)
     {
@@ -81,7 +81,8 @@ internal sealed class FaultClients(
     {
         try
         {
-            return node.Node.Status.Term;
+            // 0 before it has started; to propose, 0 is any term.
+            return node.Node.Status.Term is > 0 and var term ? term : null;
         }
         catch (InvalidOperationException)
         {

@@ -65,6 +65,7 @@ internal sealed class RunMember(
     public void Prepare()
     {
         sabotage(Disk);
+        Disarm();
         Disk.HoldSyncs = _running;
         _mayFail = false;
     }
@@ -93,6 +94,9 @@ internal sealed class RunMember(
     {
         _mayFail = true;
         Disk.PowerOffAtStep = Disk.Steps + steps;
+
+        // It may be starting meanwhile, which begins with a clean slate.
+        _mayFail = true;
     }
 
     /// <summary>A sync fails soon: the node must end.</summary>
@@ -100,6 +104,7 @@ internal sealed class RunMember(
     {
         _mayFail = true;
         Disk.FailSyncSoon(syncs);
+        _mayFail = true;
     }
 
     public void SlowDown(TimeSpan latency) => Disk.SyncLatency = latency;
