@@ -43,7 +43,7 @@ export PG_CONFIG
 
 .DEFAULT_GOAL := all
 .PHONY: all help shim core install uninstall setup stage demo test test-long verify fix bench clean \
-	check-headers check-dotnet
+	check-headers check-dotnet fault-runs
 
 all: shim core ## build the shim and the core
 
@@ -97,6 +97,18 @@ test: setup ## run all tests but the long ones (TIER=unit runs one tier)
 test-long: setup ## measurements that take minutes: memory, CPU, failover times
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long
+
+RUNS ?= 100
+SEED ?= 1
+SIZE ?= 0
+AT_ONCE ?= 2
+
+fault-runs: check-dotnet ## seeded fault runs in one process (RUNS, SEED, SIZE: 3, 5, 7, 0 = mixed; AT_ONCE)
+	dotnet build $(TOP)/tests/PgRaft.Consensus.Tests -c Release --nologo -v q
+	PGRAFT_FAULT_RUNS=$(RUNS) PGRAFT_FAULT_SEED=$(SEED) PGRAFT_FAULT_SIZE=$(SIZE) \
+	  PGRAFT_FAULT_AT_ONCE=$(AT_ONCE) PGRAFT_FAULT_KEEP=$(ARTIFACTS)/fault-runs \
+	  $(TOP)/tests/PgRaft.Consensus.Tests/bin/Release/net10.0/PgRaft.Consensus.Tests \
+	  -noLogo -noColor -explicit only -method '*.FaultTests.ManyRuns'
 
 verify: ## check format, layering and style without writing
 	@$(TOP)/build/verify.sh

@@ -1,3 +1,4 @@
+using PgRaft.Consensus.Storage;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus;
@@ -147,6 +148,16 @@ public sealed record NodeOptions
 
     /// <summary>Settings that may change at run time.</summary>
     public required RuntimeOptions Runtime { get; init; }
+
+    /// <summary>The disk below everything the node keeps; another one in tests.</summary>
+    internal IStorageIo Io { get; init; } = PhysicalIo.Instance;
+
+    /// <summary>Size of a log segment, as <see cref="LogOptions.SegmentBytes"/>.</summary>
+    internal int LogSegmentBytes { get; init; } = LogOptions.DefaultSegmentBytes;
+
+    /// <summary>What leases, votes and contact are measured by: its timestamps are CLOCK_MONOTONIC
+    /// (<see cref="System.Diagnostics.Stopwatch"/>) except in tests.</summary>
+    internal TimeProvider Clock { get; init; } = TimeProvider.System;
 }
 
 /// <summary>Settings that may change at run time.</summary>

@@ -10,6 +10,12 @@ internal enum OperationKind
 {
     Put,
     Get,
+
+    /// <summary>Writes if the register holds what is expected.</summary>
+    Cas,
+
+    /// <summary>Adds an entry to the log, if the caller's term is the current one.</summary>
+    Append,
 }
 
 internal enum Outcome
@@ -26,8 +32,8 @@ internal enum Outcome
 /// <summary>One call of one client.</summary>
 /// <param name="Process">The client; it has one call under way at a time.</param>
 /// <param name="Kind">What was asked.</param>
-/// <param name="Key">The register.</param>
-/// <param name="Value">Written or read; null is an absent key.</param>
+/// <param name="Key">The register; empty for an append.</param>
+/// <param name="Value">Written, read or appended; null is an absent key.</param>
 /// <param name="CallNs">When it was sent, on a clock that all processes share.</param>
 /// <param name="ReturnNs">When the answer was there, or was given up.</param>
 /// <param name="Outcome">What is known of it.</param>
@@ -38,7 +44,29 @@ internal sealed record Operation(
     string? Value,
     long CallNs,
     long ReturnNs,
-    Outcome Outcome);
+    Outcome Outcome)
+{
+    /// <summary>Cas: the value that was expected, null = absent; ignored when
+    /// <see cref="ExpectedRevision"/> is set.</summary>
+    public string? Expected { get; init; }
+
+    /// <summary>Cas: the modification revision that was expected, 0 = absent.</summary>
+    public long? ExpectedRevision { get; init; }
+
+    /// <summary>Put, get, cas: the value's modification revision as answered, 0 = absent; null =
+    /// not asked for.</summary>
+    public long? Revision { get; init; }
+
+    /// <summary>Cas with <see cref="Outcome.Ok"/>: whether the comparison held and the value was
+    /// written.</summary>
+    public bool Swapped { get; init; }
+
+    /// <summary>Append: the term the caller believed current.</summary>
+    public long Term { get; init; }
+
+    /// <summary>Append with <see cref="Outcome.Ok"/>: the log index answered.</summary>
+    public long Index { get; init; }
+}
 
 internal sealed class History
 {
@@ -66,8 +94,9 @@ internal sealed class History
     }
 
     /// <summary>
-    /// One JSON object a line: process, type (ok, fail, info: Jepsen's words), op, key, value,
-    /// call_ns, return_ns, outcome.
+    /// One JSON object a line: process, type (ok, fail, info: Jepsen's words), op (put, get, cas,
+    /// append), key, value, call_ns, return_ns, outcome; for a cas also expected or
+    /// expected_revision, and swapped; for an append term and index; revision where answered.
     /// </summary>
     public void WriteJsonLines(string path)
     {
@@ -94,12 +123,49 @@ internal sealed class History
         json.WriteStartObject();
         json.WriteNumber("process", op.Process);
         json.WriteString("type", type);
-        json.WriteString("op", op.Kind == OperationKind.Put ? "put" : "get");
+        json.WriteString("op", NameOf(op.Kind));
         json.WriteString("key", op.Key);
         json.WriteString("value", op.Value);
         json.WriteNumber("call_ns", op.CallNs);
         json.WriteNumber("return_ns", op.ReturnNs);
         json.WriteString("outcome", outcome);
+        WriteDetails(json, op);
         json.WriteEndObject();
     }
+
+    private static void WriteDetails(Utf8JsonWriter json, Operation op)
+    {
+        if (op.Kind == OperationKind.Cas)
+        {
+            if (op.ExpectedRevision is { } expected)
+            {
+                json.WriteNumber("expected_revision", expected);
+            }
+            else
+            {
+                json.WriteString("expected", op.Expected);
+            }
+
+            json.WriteBoolean("swapped", op.Swapped);
+        }
+
+        if (op.Kind == OperationKind.Append)
+        {
+            json.WriteNumber("term", op.Term);
+            json.WriteNumber("index", op.Index);
+        }
+
+        if (op.Revision is { } revision)
+        {
+            json.WriteNumber("revision", revision);
+        }
+    }
+
+    private static string NameOf(OperationKind kind) => kind switch
+    {
+        OperationKind.Put => "put",
+        OperationKind.Get => "get",
+        OperationKind.Cas => "cas",
+        _ => "append",
+    };
 }

@@ -1,6 +1,7 @@
 // Says whether a recorded history could have come from one register a key, each operation taking
 // effect at one instant between its call and its return; and if not, shows the few operations that
-// contradict each other. Keys are independent, so each is checked on its own.
+// contradict each other. Keys are independent, so each is checked on its own. Compare-and-swaps
+// compare with a value or with a revision. Appends are not a register's: AppendChecker has those.
 // Threading: no state. Failure: a history that cannot be (a return before its call) is refused.
 using System.Globalization;
 
@@ -38,7 +39,7 @@ internal static class RegisterChecker
         CheckResult.TimedOut? timedOut = null;
         foreach (var key in ops.GroupBy(o => o.Key).OrderBy(k => k.Count()))
         {
-            switch (new RegisterSearch(key).Run(deadline))
+            switch (Search(key, deadline))
             {
                 case Verdict.Violation:
                     return new CheckResult.Violation(key.Key, Explain([.. key], limit));
@@ -51,9 +52,20 @@ internal static class RegisterChecker
         return timedOut is null ? new CheckResult.Linearizable() : timedOut;
     }
 
+    private static Verdict Search(IEnumerable<Operation> ops, Deadline deadline)
+    {
+        List<Operation> all = [.. ops];
+        return all.Exists(o => o.Kind == OperationKind.Cas)
+            ? new CasSearch(new CasHistory(all)).Run(deadline)
+            : new RegisterSearch(all).Run(deadline);
+    }
+
     private static string Explain(List<Operation> all, TimeSpan limit)
     {
-        List<Operation> few = Shrink(all, new Deadline(limit));
+        bool swaps = all.Exists(o => o.Kind == OperationKind.Cas);
+        List<Operation> few = swaps
+            ? ShrinkLooks(all, new Deadline(limit))
+            : Shrink(all, new Deadline(limit));
         string times = string.Create(
             CultureInfo.InvariantCulture,
             $"{few.Min(o => o.CallNs)} .. {few.Max(o => o.ReturnNs)} ns");
@@ -66,7 +78,13 @@ internal static class RegisterChecker
     private static string Reason(List<Operation> few, List<Operation> all)
     {
         static bool Writes(Operation put, Operation get) =>
-            put.Kind == OperationKind.Put && put.Value == get.Value;
+            put.Kind != OperationKind.Get && put.Value == get.Value;
+
+        if (all.Exists(o => o.Kind == OperationKind.Cas)
+            && new CasHistory(all).Contradiction is { } contradiction)
+        {
+            return contradiction;
+        }
 
         Operation? odd = few.Find(g => g is { Kind: OperationKind.Get, Value: not null }
             && !few.Exists(p => Writes(p, g) && p.CallNs <= g.ReturnNs));
@@ -79,8 +97,35 @@ internal static class RegisterChecker
     private static string Describe(Operation op) => string.Create(
         CultureInfo.InvariantCulture,
         $"{op.CallNs} .. {(op.Outcome == Outcome.Unknown ? "?" : op.ReturnNs)} ns "
-        + $"process {op.Process} {(op.Kind == OperationKind.Put ? "put" : "get")} "
-        + $"{(op.Value is null ? "absent" : $"'{op.Value}'")}");
+        + $"process {op.Process} {Verb(op)} {Name(op.Value)}");
+
+    private static string Name(string? value) => value is null ? "absent" : $"'{value}'";
+
+    private static string Verb(Operation op) => op.Kind switch
+    {
+        OperationKind.Put => "put",
+        OperationKind.Get => "get",
+        _ => (op.ExpectedRevision is { } revision ? $"if revision {revision}"
+            : $"if {Name(op.Expected)}")
+            + (op.Outcome != Outcome.Ok ? " maybe" : op.Swapped ? " did" : " did not")
+            + " put",
+    };
+
+    // With swaps only what looks and changes nothing can be left out, and what came later than the
+    // violation.
+    private static List<Operation> ShrinkLooks(List<Operation> all, Deadline deadline)
+    {
+        static bool Looks(Operation op) => op.Kind == OperationKind.Get
+            || (op is { Kind: OperationKind.Cas, Outcome: Outcome.Ok, Swapped: false });
+
+        List<Operation> counted = [.. all.Where(Counts)];
+        List<Operation> writes = [.. counted.Where(o => !Looks(o))];
+        IEnumerable<List<Operation>> looks = counted.Where(Looks)
+            .OrderBy(o => o.CallNs)
+            .Select(o => new List<Operation> { o });
+        IEnumerable<Operation> few = Reduce([.. looks], writes, deadline).SelectMany(g => g);
+        return [.. few.Concat(writes).OrderBy(o => o.CallNs)];
+    }
 
     // What is left of a linearizable history without some reads, or without all the operations of a
     // value, is linearizable. So what can be left out while the violation stays is no part of it.
@@ -101,7 +146,7 @@ internal static class RegisterChecker
 
     private static bool Counts(Operation op) =>
         op.Outcome == Outcome.Ok
-        || (op.Outcome == Outcome.Unknown && op.Kind == OperationKind.Put);
+        || (op.Outcome == Outcome.Unknown && op.Kind != OperationKind.Get);
 
     // Leaves out runs of parts, the latest and longest first, for as long as the violation stays.
     private static List<List<Operation>> Reduce(
@@ -113,8 +158,7 @@ internal static class RegisterChecker
             {
                 int start = Math.Max(end - size, 0);
                 List<List<Operation>> rest = [.. parts[..start], .. parts[end..]];
-                var search = new RegisterSearch(kept.Concat(rest.SelectMany(p => p)));
-                if (search.Run(deadline) == Verdict.Violation)
+                if (Search(kept.Concat(rest.SelectMany(p => p)), deadline) == Verdict.Violation)
                 {
                     parts = rest;
                 }

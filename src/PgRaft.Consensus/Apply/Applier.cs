@@ -74,21 +74,15 @@ internal sealed partial class Applier : IAsyncDisposable
     /// <summary>Registers a proposal; to be called before its entry can be committed.</summary>
     public PendingProposal Register(long index, long term) => _proposals.Add(index, term);
 
-    /// <summary>Entries up to an index are committed and durable here.</summary>
-    /// <param name="commitIndex">One that is behind another's, on another thread, changes nothing.
-    /// </param>
+    /// <summary>
+    /// Entries up to an index are committed and durable here. Calls may overtake each other.
+    /// </summary>
+    /// <param name="commitIndex">The index.</param>
     /// <param name="mayApplyHere">The caller's thread may apply a few entries and run what waits
     /// for them.</param>
     public void CommitAdvanced(long commitIndex, bool mayApplyHere)
     {
-        long known = Volatile.Read(ref _commitIndex);
-        while (known < commitIndex)
-        {
-            known = Interlocked.CompareExchange(ref _commitIndex, commitIndex, known) == known
-                ? commitIndex
-                : Volatile.Read(ref _commitIndex);
-        }
-
+        RaiseCommit(commitIndex);
         if (!mayApplyHere || _proposals.Count is 0 or > FewProposals || !TryApplyHere())
         {
             _signal.Writer.TryWrite(true);
@@ -174,6 +168,16 @@ internal sealed partial class Applier : IAsyncDisposable
         }
     }
 
+    private void RaiseCommit(long commitIndex)
+    {
+        long known = Volatile.Read(ref _commitIndex);
+        while (commitIndex > known)
+        {
+            long before = Interlocked.CompareExchange(ref _commitIndex, commitIndex, known);
+            known = before == known ? commitIndex : before;
+        }
+    }
+
     // False when the loop has to do it: it is at work, or there is more.
     private bool TryApplyHere()
     {
@@ -241,6 +245,7 @@ internal sealed partial class Applier : IAsyncDisposable
 
     private void Apply(LogRecord record)
     {
+        Invariants.StateMachineSafety(_appliedIndex, record.Index, Volatile.Read(ref _commitIndex));
         ApplyResult result = default;
         if (record.Kind == EntryKind.Command)
         {

@@ -11,7 +11,7 @@
 //
 // Threading: any thread; _gate orders appends, commits and installations. It is held for memory
 // work, and for the sync of the term file, which is rare. Failure: a storage error is final and
-// ends the node.
+// ends the node, as a broken invariant does: Failed is raised, whoever the caller is.
 using DotNext.IO.Log;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
@@ -35,6 +35,7 @@ internal sealed partial class EngineLog
     private readonly IndexWaiters _commitWaiters = new();
     private long _commitIndex;
     private long _wantedCommitIndex;
+    private long _ledTerm;
 
     /// <summary>Takes over the opened storage.</summary>
     public EngineLog(
@@ -66,7 +67,9 @@ internal sealed partial class EngineLog
     /// </summary>
     public event Action? Changed;
 
-    /// <summary>Called when a term or vote could not be saved, which is final.</summary>
+    /// <summary>
+    /// Told of what must end the node: the engine would only log it and go on.
+    /// </summary>
     public Action<Exception>? Failed { get; set; }
 
     /// <summary>Highest index known committed. Never goes back.</summary>
@@ -116,7 +119,7 @@ internal sealed partial class EngineLog
                 return null;
             }
 
-            long index = _log.Append(term, EntryKind.Command, command);
+            long index = AppendOwn(term, EntryKind.Command, command);
             pending = _applier.Register(index, term);
         }
 
@@ -141,7 +144,7 @@ internal sealed partial class EngineLog
         lock (_gate)
         {
             SaveTerm(_terms.Term + 1, nodeId);
-            index = _log.Append(_terms.Term, EntryKind.Empty, default);
+            index = AppendOwn(_terms.Term, EntryKind.Empty, default);
         }
 
         await _log.WaitDurableAsync(index).ConfigureAwait(false);
@@ -165,7 +168,7 @@ internal sealed partial class EngineLog
                 return ValueTask.FromException<long>(new NotLeaderException());
             }
 
-            index = _log.Append(entry.Term, kind, payload.Span);
+            index = AppendOwn(entry.Term, kind, payload.Span);
             if (kind == EntryKind.Configuration)
             {
                 _configurations.Append(index, entry.Term, Configuration.Decode(payload.Span));
@@ -204,6 +207,7 @@ internal sealed partial class EngineLog
         // are in the log whether or not anybody still waits.
         await _log.WaitDurableAsync(records[^1].Index, continueOnWriter: true)
             .ConfigureAwait(false);
+        Invariants.DurabilityBeforeAcknowledgement(records[^1].Index, _log.DurableIndex);
         Changed?.Invoke();
     }
 
@@ -326,7 +330,7 @@ internal sealed partial class EngineLog
     }
 
     // Hazard 33: the engine gives up its role for good when a term cannot be saved, and says so in a
-    // line of its log only. So the node ends instead, and starts again.
+    // line of its log only. So the node ends instead, and starts again. Called with _gate held.
     private void SaveTerm(long term, int votedFor)
     {
         try
@@ -353,8 +357,10 @@ internal sealed partial class EngineLog
         lock (_gate)
         {
             var before = _configurations.Latest;
-            RefuseToRewriteCommitted(records);
+            Invariants.LeaderAppendOnly(_ledTerm, _terms.Term);
+            RequireCommittedKept(records);
             _log.AppendRange(records);
+            Invariants.DurabilityBeforeAcknowledgement(_commitIndex, _log.DurableIndex);
             _configurations.DropTruncated(_log.TermAt, _commitIndex);
             foreach (var record in records)
             {
@@ -372,19 +378,41 @@ internal sealed partial class EngineLog
         return changed;
     }
 
-    // Invariant (Ongaro 2014 §3.6, leader completeness): a committed entry is never replaced.
-    private void RefuseToRewriteCommitted(List<LogRecord> records)
+    private void RequireCommittedKept(List<LogRecord> records)
     {
         foreach (var record in records)
         {
-            long known = record.Index <= _commitIndex ? _log.TermAt(record.Index) : -1;
-            if (known >= 0 && known != record.Term)
+            if (record.Index > _commitIndex)
             {
-                throw new InvariantViolatedException(
-                    $"a leader sent entry {record.Index} of term {record.Term}, "
-                    + $"but here it is committed with term {known}");
+                return;
             }
+
+            Invariants.LeaderCompleteness(record.Index, _log.TermAt(record.Index), record.Term);
         }
+    }
+
+    // As the leader of the term, called with _gate held.
+    private long AppendOwn(long term, EntryKind kind, ReadOnlySpan<byte> payload)
+    {
+        _ledTerm = term;
+        return _log.Append(term, kind, payload);
+    }
+
+    // Called with _gate held; the only place that moves the commit index.
+    private void SetCommit(long commitIndex)
+    {
+        try
+        {
+            Invariants.CommitMonotonic(_commitIndex, commitIndex);
+            Invariants.DurabilityBeforeAcknowledgement(commitIndex, _log.DurableIndex);
+        }
+        catch (InvariantViolatedException e)
+        {
+            Failed?.Invoke(e);
+            throw;
+        }
+
+        Volatile.Write(ref _commitIndex, commitIndex);
     }
 
     private void OnDurable(long durableIndex)
@@ -404,7 +432,7 @@ internal sealed partial class EngineLog
                 return;
             }
 
-            Volatile.Write(ref _commitIndex, commitIndex);
+            SetCommit(commitIndex);
         }
 
         _applier.CommitAdvanced(commitIndex, mayApplyHere);
@@ -442,6 +470,6 @@ internal sealed partial class EngineLog
         }
 
         _wantedCommitIndex = Math.Max(_wantedCommitIndex, index);
-        Volatile.Write(ref _commitIndex, Math.Max(_commitIndex, index));
+        SetCommit(Math.Max(_commitIndex, index));
     }
 }

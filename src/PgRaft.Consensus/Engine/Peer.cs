@@ -14,9 +14,12 @@ internal sealed class Peer : IAsyncDisposable
     /// <summary>Prepares the connections; none is made before it is used.</summary>
     /// <param name="address">Where it is.</param>
     /// <param name="hello">This node's hello for a kind of connection to it.</param>
+    /// <param name="clock">What contact is measured by.</param>
     /// <param name="logger">For connection failures.</param>
-    public Peer(MemberAddress address, Func<ChannelKind, Hello> hello, ILogger logger)
+    public Peer(
+        MemberAddress address, Func<ChannelKind, Hello> hello, TimeProvider clock, ILogger logger)
     {
+        Contact = new PeerContact(clock);
         Address = address;
         _health = new ConnectionHealth(address, logger);
         Consensus = new PeerChannel(address, () => hello(ChannelKind.Consensus), _health);
@@ -37,7 +40,7 @@ internal sealed class Peer : IAsyncDisposable
     public PeerChannel Client { get; }
 
     /// <summary>What its answers told.</summary>
-    public PeerContact Contact { get; } = new();
+    public PeerContact Contact { get; }
 
     /// <summary>Why it could not be reached; null while it can.</summary>
     public string? LastError => _health.LastError;

@@ -7,7 +7,6 @@
 // (hazard 6). Snapshots have no deadline, only a limit on silence.
 // Threading: any thread; the engine replicates to a member from one task at a time. Failure:
 // MemberUnavailableException.
-using System.Diagnostics;
 using DotNext.IO;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
@@ -28,6 +27,9 @@ internal interface IMemberHost
 
     /// <summary>Most entries in one append request.</summary>
     int BatchSizeEntries { get; }
+
+    /// <summary>What leases are measured by.</summary>
+    TimeProvider Clock { get; }
 
     /// <summary>A peer accepted this node as leader of a term.</summary>
     void LeaderAcknowledged(long term);
@@ -116,7 +118,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         long term, long last, long previous, long previousTerm, long commitIndex,
         CancellationToken token)
     {
-        long start = Stopwatch.GetTimestamp();
+        long start = host.Clock.GetTimestamp();
         while (true)
         {
             if (!ReadBatch(previous, last))
@@ -159,7 +161,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
 
             // Hazard 35: the round of all members ends only when this call does, and meanwhile no
             // other round begins: no heartbeat, no commit. So a long catch-up goes in pieces.
-            if (Stopwatch.GetElapsedTime(start) > AppendTimeout / 10)
+            if (host.Clock.GetElapsedTime(start) > AppendTimeout / 10)
             {
                 ContinueAt(previous + 1);
                 host.ReplicateAgain();
@@ -403,7 +405,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         var deadline = _deadline.Next(AppendTimeout);
         while (true)
         {
-            long sentAt = Stopwatch.GetTimestamp();
+            long sentAt = host.Clock.GetTimestamp();
             try
             {
                 var answer = await CheckedAsync(

@@ -1,7 +1,6 @@
 // Sends one snapshot file in pieces, each acknowledged, so that a stall is seen and a broken
 // transfer ends instead of hanging. An interrupted transfer starts over.
 // Threading: one task. Failure: PeerUnavailableException.
-using System.Diagnostics;
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Transport;
 
@@ -74,7 +73,7 @@ internal sealed class SnapshotSender(
     private async Task<(long Term, SnapshotAnswer Answer)> CallAsync(
         MessageType type, TimeSpan timeout, CancellationToken token)
     {
-        long sentAt = Stopwatch.GetTimestamp();
+        long sentAt = host.Clock.GetTimestamp();
         var body = new BodyReader(
             await peer.Snapshot.CallAsync(type, _frame, timeout, token).ConfigureAwait(false));
         peer.Contact.Answered();

@@ -1,7 +1,6 @@
 // Whom this node takes for the leader, and its own role, put together from what it sees: accepted
 // appends, its own elections, its own leadership.
 // Threading: any thread; one lock, memory work only. Failure: none.
-using System.Diagnostics;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus.Leadership;
@@ -12,7 +11,7 @@ namespace PgRaft.Consensus.Leadership;
 internal sealed record Tenure(long Term, CancellationToken Ended);
 
 /// <summary>The node's view of who leads.</summary>
-internal sealed class LeaderView(int nodeId, int electionTimeoutMs)
+internal sealed class LeaderView(int nodeId, int electionTimeoutMs, TimeProvider clock)
 {
     private readonly Lock _gate = new();
     private long _leaderTerm;
@@ -64,7 +63,7 @@ internal sealed class LeaderView(int nodeId, int electionTimeoutMs)
             }
 
             deadlineNs = LeaderLease.ToNs(_leaderSeenAt) + (electionTimeoutMs * 1_000_000L);
-            return LeaderLease.ToNs(Stopwatch.GetTimestamp()) < deadlineNs ? _leaderId : 0;
+            return LeaderLease.ToNs(clock.GetTimestamp()) < deadlineNs ? _leaderId : 0;
         }
     }
 
@@ -80,7 +79,7 @@ internal sealed class LeaderView(int nodeId, int electionTimeoutMs)
 
             _leaderTerm = term;
             _leaderId = leaderId;
-            _leaderSeenAt = Stopwatch.GetTimestamp();
+            _leaderSeenAt = clock.GetTimestamp();
             _candidate = false;
         }
 
@@ -108,11 +107,8 @@ internal sealed class LeaderView(int nodeId, int electionTimeoutMs)
     {
         lock (_gate)
         {
-            if (_leaderTerm == tenure.Term && _leaderId != nodeId)
-            {
-                throw new InvariantViolatedException(
-                    $"node {nodeId} won term {tenure.Term}, in which node {_leaderId} leads");
-            }
+            Invariants.ElectionSafety(
+                nodeId, tenure.Term, _leaderTerm == tenure.Term ? _leaderId : 0);
 
             _leaderTerm = tenure.Term;
             _leaderId = nodeId;

@@ -1,11 +1,9 @@
 // When a peer last answered, and what of this leadership it has.
 // Threading: one writer per field, any reader. Failure: none.
-using System.Diagnostics;
-
 namespace PgRaft.Consensus.Leadership;
 
 /// <summary>What this node knows of a peer from its answers.</summary>
-internal sealed class PeerContact
+internal sealed class PeerContact(TimeProvider clock)
 {
     private long _lastAnswer;
     private long _lastAttemptFailed;
@@ -29,10 +27,10 @@ internal sealed class PeerContact
     public bool Failing => Volatile.Read(ref _lastAttemptFailed) > LastAnswer;
 
     /// <summary>The peer answered something.</summary>
-    public void Answered() => Volatile.Write(ref _lastAnswer, Stopwatch.GetTimestamp());
+    public void Answered() => Volatile.Write(ref _lastAnswer, clock.GetTimestamp());
 
     /// <summary>The peer did not answer.</summary>
-    public void AttemptFailed() => Volatile.Write(ref _lastAttemptFailed, Stopwatch.GetTimestamp());
+    public void AttemptFailed() => Volatile.Write(ref _lastAttemptFailed, clock.GetTimestamp());
 
     /// <summary>The peer accepted this node as leader of a term, asked at a time.</summary>
     public void Acknowledged(long term, long sentAt)
@@ -66,5 +64,5 @@ internal sealed class PeerContact
 
     /// <summary>Whether the peer answered within a time.</summary>
     public bool HeardWithin(TimeSpan time) =>
-        LastAnswer != 0 && Stopwatch.GetElapsedTime(LastAnswer) < time;
+        LastAnswer != 0 && clock.GetElapsedTime(LastAnswer) < time;
 }

@@ -19,15 +19,15 @@ internal static class FoundingFile
 
     /// <summary>The configuration, or null when the node was never founded.</summary>
     /// <exception cref="PgraftException">The file is damaged.</exception>
-    public static Configuration? Read(string directory)
+    public static Configuration? Read(IStorageIo io, string directory)
     {
         string path = PathIn(directory);
-        if (!File.Exists(path))
+        if (!io.Exists(path))
         {
             return null;
         }
 
-        byte[] content = AtomicFile.Read(PhysicalIo.Instance, path, MaxBytes);
+        byte[] content = AtomicFile.Read(io, path, MaxBytes);
         int end = content.Length - ChecksumBytes;
         if (end < Magic.Length || !content.AsSpan().StartsWith(Magic)
             || Checksum(content.AsSpan(0, end))
@@ -40,7 +40,7 @@ internal static class FoundingFile
     }
 
     /// <summary>Makes the configuration durable.</summary>
-    public static void Write(string directory, Configuration configuration)
+    public static void Write(IStorageIo io, string directory, Configuration configuration)
     {
         int end = Magic.Length + configuration.Bytes.Length;
         byte[] content = new byte[end + ChecksumBytes];
@@ -48,7 +48,7 @@ internal static class FoundingFile
         configuration.Bytes.Span.CopyTo(content.AsSpan(Magic.Length));
         BinaryPrimitives.WriteUInt32LittleEndian(
             content.AsSpan(end), Checksum(content.AsSpan(0, end)));
-        AtomicFile.Write(PhysicalIo.Instance, PathIn(directory), content);
+        AtomicFile.Write(io, PathIn(directory), content);
     }
 
     private static string PathIn(string directory) => Path.Combine(directory, "founding");

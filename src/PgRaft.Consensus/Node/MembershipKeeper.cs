@@ -163,9 +163,7 @@ internal sealed class MembershipKeeper(
         var members = MembersOf(Active);
         if (nodeId is { } guest)
         {
-            var address = new MemberAddress(guest, "", 0);
-            members.Add(new RemoteMember(
-                address, new Peer(address, kind => node.Hello(kind, guest), logger), node));
+            members.Add(NewRemote(new MemberAddress(guest, "", 0)));
         }
 
         await node.Engine.SetMembersAsync(members, CancellationToken.None).ConfigureAwait(false);
@@ -190,13 +188,19 @@ internal sealed class MembershipKeeper(
         {
             if (!_remotes.TryGetValue(address.NodeId, out var remote))
             {
-                Hello MyHello(ChannelKind kind) => node.Hello(kind, address.NodeId);
-                remote = new RemoteMember(address, new Peer(address, MyHello, logger), node);
+                remote = NewRemote(address);
                 _remotes.Add(address.NodeId, remote);
             }
 
             return remote;
         }
+    }
+
+    private RemoteMember NewRemote(MemberAddress address)
+    {
+        Hello MyHello(ChannelKind kind) => node.Hello(kind, address.NodeId);
+        var peer = new Peer(address, MyHello, ((IMemberHost)node).Clock, logger);
+        return new RemoteMember(address, peer, node);
     }
 
     private void ForgetAllBut(Configuration wanted)

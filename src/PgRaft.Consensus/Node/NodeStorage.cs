@@ -14,10 +14,13 @@ namespace PgRaft.Consensus.Node;
 /// <summary>The opened storage of a node.</summary>
 internal sealed class NodeStorage : IDisposable
 {
+    private readonly IStorageIo _io;
+
     private NodeStorage(
-        DataDirectory directory, TermStore terms, SnapshotStore snapshots, SegmentedLog log,
-        ConfigurationHistory configurations)
+        IStorageIo io, DataDirectory directory, TermStore terms, SnapshotStore snapshots,
+        SegmentedLog log, ConfigurationHistory configurations)
     {
+        _io = io;
         DataDirectory = directory;
         Terms = terms;
         Snapshots = snapshots;
@@ -44,19 +47,20 @@ internal sealed class NodeStorage : IDisposable
     public static NodeStorage Open(NodeOptions options, StateMachine stateMachine)
     {
         var directory = DataDirectory.Open(
-            options.DataDirectory, options.ClusterId, options.Self.NodeId);
+            options.DataDirectory, options.ClusterId, options.Self.NodeId, options.Io);
         SegmentedLog? log = null;
         try
         {
-            var terms = TermStore.Open(directory.Path);
-            var snapshots = SnapshotStore.Open(directory.Path);
+            var terms = TermStore.Open(directory.Path, options.Io);
+            var snapshots = SnapshotStore.Open(directory.Path, options.Io);
             Applier.Restore(snapshots, stateMachine);
             log = SegmentedLog.Open(
-                new LogOptions { Directory = Path.Combine(directory.Path, "log") },
-                snapshots.Current?.Index ?? 0, snapshots.Current?.Term ?? 0);
+                LogOptionsOf(options, directory.Path), snapshots.Current?.Index ?? 0,
+                snapshots.Current?.Term ?? 0);
             RequireTermNotBehindLog(directory.Path, terms, log);
             var configurations = ReadConfigurations(options, directory, snapshots, log);
-            return new NodeStorage(directory, terms, snapshots, log, configurations);
+            return new NodeStorage(
+                options.Io, directory, terms, snapshots, log, configurations);
         }
         catch
         {
@@ -71,7 +75,7 @@ internal sealed class NodeStorage : IDisposable
     /// </summary>
     public void Found(Configuration configuration)
     {
-        FoundingFile.Write(DataDirectory.Path, configuration);
+        FoundingFile.Write(_io, DataDirectory.Path, configuration);
         Configurations.Rebase(0, configuration);
     }
 
@@ -81,6 +85,13 @@ internal sealed class NodeStorage : IDisposable
         Log.Dispose();
         DataDirectory.Dispose();
     }
+
+    private static LogOptions LogOptionsOf(NodeOptions options, string directory) => new()
+    {
+        Directory = Path.Combine(directory, "log"),
+        SegmentBytes = options.LogSegmentBytes,
+        Io = options.Io,
+    };
 
     // A node whose term went back could vote twice in one term. Neither file shows by itself that
     // the other was lost.
@@ -105,13 +116,13 @@ internal sealed class NodeStorage : IDisposable
         var history = snapshots.Current is { } snapshot
             ? new ConfigurationHistory(
                 snapshot.Index, Configuration.Decode(snapshot.Configuration.Span))
-            : new ConfigurationHistory(0, FoundingFile.Read(directory.Path) ?? Configuration.Empty);
+            : new ConfigurationHistory(0, FoundingFile.Read(options.Io, directory.Path) ?? Configuration.Empty);
         ScanLog(log, history);
         bool blank = history.Latest.Configuration.IsEmpty && log.LastIndex == 0;
         if (blank && options.InitialCluster.Count > 0)
         {
             var founding = Configuration.Found(FoundingId(options), options.InitialCluster);
-            FoundingFile.Write(directory.Path, founding);
+            FoundingFile.Write(options.Io, directory.Path, founding);
             history.Rebase(0, founding);
         }
 

@@ -7,7 +7,6 @@
 // Threading: called concurrently for different connections; _turn keeps votes and appends apart,
 // because a leader's lease rests on their order. Failure: a broken invariant or a storage error
 // ends the node; everything else ends the connection it came from.
-using System.Diagnostics;
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Storage;
@@ -23,7 +22,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     private readonly SemaphoreSlim _turn = new(1, 1);
 
     // A start counts as a sign of life: what was heard before it is forgotten.
-    private long _heardAt = mayHaveForgotten ? Stopwatch.GetTimestamp() : 0;
+    private long _heardAt = mayHaveForgotten ? options.Clock.GetTimestamp() : 0;
     private long _messages;
 
     /// <summary>Requests received since start.</summary>
@@ -114,6 +113,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
             _turn.Release();
         }
 
+        Invariants.LeaseExclusivity(node.HoldsLease, result.Value, result.Term);
         answer.Int64(result.Term).Byte(result.Value ? (byte)1 : (byte)0);
     }
 
@@ -138,11 +138,11 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     }
 
     private double SinceHeard() =>
-        Stopwatch.GetElapsedTime(Volatile.Read(ref _heardAt)).TotalMilliseconds;
+        options.Clock.GetElapsedTime(Volatile.Read(ref _heardAt)).TotalMilliseconds;
 
     // Before the request is handled, not after: its answer is counted from when it was sent.
     private async ValueTask<Result<ReplicationStatus>> EngineAppendAsync(
-        int sender, long term, IReadOnlyList<LogRecord> records, long previousIndex,
+        int sender, long term, List<LogRecord> records, long previousIndex,
         long previousTerm, long commitIndex, CancellationToken token)
     {
         RefuseSecondLeader(sender, term);
@@ -151,12 +151,19 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             if (term >= node.Log.Term)
             {
-                Volatile.Write(ref _heardAt, Stopwatch.GetTimestamp());
+                Volatile.Write(ref _heardAt, options.Clock.GetTimestamp());
             }
 
-            return await node.Engine.OnAppendAsync(
+            var result = await node.Engine.OnAppendAsync(
                 sender, term, records, previousIndex, previousTerm, commitIndex, token)
                 .ConfigureAwait(false);
+            if (records.Count > 0 && result.Value.Result != HeartbeatResult.Rejected)
+            {
+                Invariants.LogMatching(
+                    previousIndex, previousTerm, node.Log.TermAt(previousIndex));
+            }
+
+            return result;
         }
         finally
         {
@@ -315,7 +322,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             if (term >= node.Log.Term)
             {
-                Volatile.Write(ref _heardAt, Stopwatch.GetTimestamp());
+                Volatile.Write(ref _heardAt, options.Clock.GetTimestamp());
             }
 
             var result = await node.Engine.OnSnapshotAsync(sender, term, snapshot, token)

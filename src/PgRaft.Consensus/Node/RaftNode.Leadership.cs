@@ -1,7 +1,6 @@
 // Following the engine's leadership: when it began in earnest, when it ended, the lease, and giving
 // it up on purpose.
 // Threading: any thread. Failure: none of its own.
-using System.Diagnostics;
 using DotNext.Net.Cluster.Consensus.Raft;
 using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Engine;
@@ -55,7 +54,7 @@ public sealed partial class RaftNode
 
     /// <summary>Whether this node leads and no other can.</summary>
     internal bool HoldsLease => View.Tenure is not null
-        && _lease.Current > LeaderLease.ToNs(Stopwatch.GetTimestamp());
+        && _lease.Current > LeaderLease.ToNs(_options.Clock.GetTimestamp());
 
     /// <summary>The engine's members changed: the majority may be another.</summary>
     internal void MembersChanged()

@@ -12,8 +12,8 @@ namespace PgRaft.Consensus;
 
 public sealed partial class RaftNode
 {
-    // A round sends a piece of what is missing: the caller's time is the limit, not their number.
-    private const int CatchUpRounds = int.MaxValue;
+    // A round sends a piece of what is missing, so it is the caller's time that limits them.
+    private const int CatchUpRounds = 100_000;
     private readonly SemaphoreSlim _founding = new(1, 1);
     private int _changing;
 

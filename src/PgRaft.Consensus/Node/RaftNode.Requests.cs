@@ -1,7 +1,6 @@
 // What callers ask of consensus: proposals, reads, waiting, forwarding.
 // Threading: any thread. Failure: PgraftException with the three outcomes kept apart: done, not
 // done, unknown.
-using System.Diagnostics;
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Apply;
 using PgRaft.Consensus.Storage;
@@ -155,7 +154,7 @@ public sealed partial class RaftNode
     {
         var tenure = View.Tenure ?? throw NotLeaderHere();
         long readIndex = Log.CommitIndex;
-        long askedAt = Stopwatch.GetTimestamp();
+        long askedAt = _options.Clock.GetTimestamp();
         using var either = CancellationTokenSource.CreateLinkedTokenSource(token, tenure.Ended);
         try
         {

@@ -1,6 +1,5 @@
 // What the node says of itself.
 // Threading: any thread; reads only. Failure: none.
-using System.Diagnostics;
 using PgRaft.Consensus.Engine;
 
 namespace PgRaft.Consensus;
@@ -107,7 +106,7 @@ public sealed partial class RaftNode
             : match > 0 ? "replicate" : "probe";
         long? lastContactMs = contact.LastAnswer == 0
             ? null
-            : (long)Stopwatch.GetElapsedTime(contact.LastAnswer).TotalMilliseconds;
+            : (long)_options.Clock.GetElapsedTime(contact.LastAnswer).TotalMilliseconds;
         return new FollowerProgress(
             remote.Address.NodeId, match, next, active, Disk.Log.LastIndex - match,
             lastContactMs, state);

@@ -46,7 +46,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         _runtime = options.Runtime;
         _stateMachine = stateMachine;
         _logger = loggers.CreateLogger("raft");
-        View = new LeaderView(options.Self.NodeId, options.ElectionTimeoutMs);
+        View = new LeaderView(options.Self.NodeId, options.ElectionTimeoutMs, options.Clock);
         View.Changed += RaiseStatusChanged;
     }
 
@@ -64,6 +64,8 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     EngineLog IMemberHost.Log => Log;
 
     int IMemberHost.ElectionTimeoutMs => _options.ElectionTimeoutMs;
+
+    TimeProvider IMemberHost.Clock => _options.Clock;
 
     int IMemberHost.BatchSizeEntries => Volatile.Read(ref _runtime).BatchSizeEntries;
 

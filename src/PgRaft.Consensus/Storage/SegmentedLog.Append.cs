@@ -13,8 +13,7 @@ public sealed partial class SegmentedLog
     /// <param name="kind">What the payload is.</param>
     /// <param name="payload">Copied. At most <see cref="LogOptions.MaxPayloadBytes"/>.</param>
     /// <returns>The entry's index.</returns>
-    /// <exception cref="InvalidOperationException">The term goes back: a broken invariant.
-    /// </exception>
+    /// <exception cref="InvariantViolatedException">The term goes back.</exception>
     /// <exception cref="PgraftException">Storage has failed, or the log is closed;
     /// <see cref="StatusCode.TooLarge"/>.</exception>
     public long Append(long term, EntryKind kind, ReadOnlySpan<byte> payload)
@@ -24,7 +23,7 @@ public sealed partial class SegmentedLog
         lock (_gate)
         {
             ThrowIfUnusable();
-            RequireTermOrder(_lastIndex + 1, term, _terms.TermAt(_lastIndex));
+            Invariants.TermsInOrder(_lastIndex + 1, term, _terms.TermAt(_lastIndex));
             AddLast(new LogRecord(_lastIndex + 1, term, kind, copy));
             Monitor.Pulse(_gate);
             return _lastIndex;
@@ -40,8 +39,8 @@ public sealed partial class SegmentedLog
     /// <param name="records">Contiguous, terms not decreasing, starting no later than
     /// <see cref="LastIndex"/> + 1. Payloads are copied.</param>
     /// <exception cref="ArgumentException">Not contiguous, or starting beyond the end.</exception>
-    /// <exception cref="InvalidOperationException">They contradict what the snapshot covers, or
-    /// terms go back: a broken invariant. Nothing was changed.</exception>
+    /// <exception cref="InvariantViolatedException">They contradict what the snapshot covers, or
+    /// terms go back. Nothing was changed.</exception>
     /// <exception cref="PgraftException">Storage has failed, or the log is closed;
     /// <see cref="StatusCode.TooLarge"/>.</exception>
     public void AppendRange(IReadOnlyList<LogRecord> records)
@@ -57,7 +56,7 @@ public sealed partial class SegmentedLog
             }
 
             LogRecord first = records[present];
-            RequireTermOrder(first.Index, first.Term, _terms.TermAt(first.Index - 1));
+            Invariants.TermsInOrder(first.Index, first.Term, _terms.TermAt(first.Index - 1));
             CutFrom(first.Index);
             for (int i = present; i < records.Count; i++)
             {
@@ -78,15 +77,6 @@ public sealed partial class SegmentedLog
         }
     }
 
-    private static void RequireTermOrder(long index, long term, long previousTerm)
-    {
-        if (term < previousTerm)
-        {
-            throw new InvalidOperationException(
-                $"entry {index} of term {term} after one of term {previousTerm}");
-        }
-    }
-
     private static void RequireContiguous(IReadOnlyList<LogRecord> records)
     {
         for (int i = 0; i < records.Count; i++)
@@ -97,7 +87,7 @@ public sealed partial class SegmentedLog
                 continue;
             }
 
-            RequireTermOrder(records[i].Index, records[i].Term, records[i - 1].Term);
+            Invariants.TermsInOrder(records[i].Index, records[i].Term, records[i - 1].Term);
             if (records[i].Index != records[i - 1].Index + 1)
             {
                 throw new ArgumentException(
@@ -137,15 +127,14 @@ public sealed partial class SegmentedLog
             return true;
         }
 
-        bool same = _terms.TermAt(record.Index) == record.Term;
-        if (!same && record.Index < _firstIndex)
+        long term = _terms.TermAt(record.Index);
+        if (record.Index < _firstIndex)
         {
-            throw new InvalidOperationException(
-                $"entry {record.Index} of term {record.Term} contradicts the snapshot, "
-                + $"which has term {_terms.TermAt(record.Index)}");
+            // The snapshot's last entry is committed.
+            Invariants.LeaderCompleteness(record.Index, term, record.Term);
         }
 
-        return same;
+        return term == record.Term;
     }
 
     // Entries from the index on are replaced. What the writer has in hand no longer counts.

@@ -180,8 +180,8 @@ public sealed partial class SegmentedLog : IDisposable
     /// </summary>
     /// <param name="baseIndex">Last index of the snapshot, which must be durable already.</param>
     /// <param name="baseTerm">Its term.</param>
-    /// <exception cref="InvalidOperationException">The snapshot ends before the log begins: it is
-    /// older than one that was there. A broken invariant.</exception>
+    /// <exception cref="InvariantViolatedException">The snapshot ends before the log begins: it is
+    /// older than one that was there.</exception>
     /// <exception cref="PgraftException">Storage has failed.</exception>
     public void Reset(long baseIndex, long baseTerm)
     {
@@ -190,12 +190,7 @@ public sealed partial class SegmentedLog : IDisposable
         lock (_gate)
         {
             ThrowIfUnusable();
-            if (baseIndex < _firstIndex - 1)
-            {
-                throw new InvalidOperationException(
-                    $"snapshot of index {baseIndex} for a log that begins at {_firstIndex}");
-            }
-
+            Invariants.CommitMonotonic(_firstIndex - 1, baseIndex);
             Forget(baseIndex, baseTerm);
             _resetPending = true;
             Monitor.Pulse(_gate);

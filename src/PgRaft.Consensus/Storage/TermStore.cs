@@ -77,8 +77,8 @@ public sealed class TermStore
     /// <summary>Replaces term and vote; returns only when they are durable.</summary>
     /// <param name="term">Not less than <see cref="Term"/>.</param>
     /// <param name="votedFor">Node id, 0 = none; unchanged within a term once given.</param>
-    /// <exception cref="InvalidOperationException">The term would go back or a vote change: a
-    /// broken invariant.</exception>
+    /// <exception cref="InvariantViolatedException">The term would go back or a vote change.
+    /// </exception>
     /// <exception cref="PgraftException"><see cref="StatusCode.IoError"/> or
     /// <see cref="StatusCode.DiskFull"/>; term and vote are then unchanged here.</exception>
     public void Save(long term, int votedFor)
@@ -104,17 +104,9 @@ public sealed class TermStore
             throw StorageErrors.Again(_failure);
         }
 
-        if (term < _term || votedFor is < 0 or > Limits.MaxNodeId)
-        {
-            throw new InvalidOperationException(
-                $"term {term} with vote {votedFor} after term {_term}");
-        }
-
-        if (term == _term && _votedFor != 0 && votedFor != _votedFor)
-        {
-            throw new InvalidOperationException(
-                $"vote in term {term} would change from {_votedFor} to {votedFor}");
-        }
+        ArgumentOutOfRangeException.ThrowIfNegative(votedFor);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(votedFor, Limits.MaxNodeId);
+        Invariants.OneVotePerTerm(_term, _votedFor, term, votedFor);
     }
 
     private void WriteThrough(long term, int votedFor)

@@ -66,9 +66,10 @@ internal sealed class PeerChannel : IAsyncDisposable
             connection = await ConnectAsync(limit.Token).ConfigureAwait(false);
             return await connection.CallAsync(type, request, limit.Token).ConfigureAwait(false);
         }
-        catch (OperationCanceledException) when (token.IsCancellationRequested)
+        catch (OperationCanceledException e) when (token.IsCancellationRequested)
         {
-            throw;
+            // The caller knows its own token only; another would be an error to the engine.
+            throw new OperationCanceledException(e.Message, e, token);
         }
         catch (OperationCanceledException e)
         {

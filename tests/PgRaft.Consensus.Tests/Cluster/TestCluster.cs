@@ -3,6 +3,7 @@
 // and shows every node's state.
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
+using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Faults;
 
 namespace PgRaft.Consensus.Tests.Cluster;
@@ -10,6 +11,7 @@ namespace PgRaft.Consensus.Tests.Cluster;
 internal sealed class TestCluster : IAsyncDisposable
 {
     public const int ElectionTimeoutMs = 300;
+
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
     private readonly string _directory =
         Directory.CreateTempSubdirectory("pgraft-test-").FullName;
@@ -26,7 +28,11 @@ internal sealed class TestCluster : IAsyncDisposable
     /// <summary>What lies between the members; null = nothing, they connect directly.</summary>
     public FaultyNetwork? Network { get; init; }
 
-    public List<TestNode> Nodes { get; } = [];
+    /// <summary>Lower election timeout in ms; heartbeats ten times as often.</summary>
+    public int ElectionTimeout { get; init; } = ElectionTimeoutMs;
+
+    /// <summary>Replaced as a whole, so that others may look at it while members change.</summary>
+    public IReadOnlyList<TestNode> Nodes { get; private set; } = [];
 
     public IReadOnlyList<MemberAddress> InitialCluster { get; private set; } = [];
 
@@ -45,23 +51,28 @@ internal sealed class TestCluster : IAsyncDisposable
 
     /// <summary>The host name peers dial for a member.</summary>
     public string HostOf(int nodeId) =>
-        Network is null ? "127.0.0.1" : FaultyNetwork.HostOf(nodeId);
+        Network is null ? "127.0.0.1" : Network.HostOf(nodeId);
 
     /// <summary>A cluster bootstrapped statically, with a leader.</summary>
-    public static async Task<TestCluster> FoundAsync(
-        int size, RuntimeOptions? runtime = null, FaultyNetwork? network = null)
+    public static async Task<TestCluster> FoundAsync(int size, RuntimeOptions? runtime = null)
     {
-        var cluster = new TestCluster { Network = network };
+        var cluster = new TestCluster();
         cluster.Runtime = runtime ?? cluster.Runtime;
         for (int id = 1; id <= size; id++)
         {
             cluster.Add(id);
         }
 
-        cluster.InitialCluster = [.. cluster.Nodes.Select(n => n.Address)];
-        await Task.WhenAll(cluster.Nodes.Select(n => n.StartAsync(Limit)));
-        await cluster.LeaderAsync();
+        await cluster.StartAllAsync();
         return cluster;
+    }
+
+    /// <summary>Founds the cluster of the nodes there are and waits for a leader.</summary>
+    public async Task StartAllAsync()
+    {
+        InitialCluster = [.. Nodes.Select(n => n.Address)];
+        await Task.WhenAll(Nodes.Select(n => n.StartAsync(Limit)));
+        await LeaderAsync();
     }
 
     /// <summary>
@@ -69,13 +80,27 @@ internal sealed class TestCluster : IAsyncDisposable
     /// </summary>
     public void Found(IReadOnlyList<MemberAddress> members) => InitialCluster = members;
 
-    public TestNode Add(int nodeId)
+    public TestNode Add(int nodeId) => Add(new TestNode(this, nodeId, _directory));
+
+    public TestNode Add(TestNode node)
     {
-        var node = new TestNode(this, nodeId, _directory);
-        Network?.Add(nodeId, node.Address.Port);
-        Nodes.Add(node);
+        Network?.Add(node.Address.NodeId);
+        Nodes = [.. Nodes, node];
         return node;
     }
+
+    /// <summary>A node that is not started and not among the nodes yet.</summary>
+    public TestNode Prepare(
+        int nodeId, IStorageIo io, TimeProvider clock, bool founding) =>
+        new(this, nodeId, _directory)
+        {
+            Io = io,
+            Clock = clock,
+            InitialCluster = founding ? null : [],
+        };
+
+    /// <summary>Forgets a node that was stopped for good.</summary>
+    public void Forget(TestNode node) => Nodes = [.. Nodes.Where(n => n != node)];
 
     public async Task<TestNode> LeaderAsync(TestNode? otherThan = null)
     {

@@ -2,6 +2,8 @@
 // Threading: used by one test at a time. Failure: errors of the node reach the test.
 using System.Net;
 using System.Net.Sockets;
+using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Tests.Faults;
 using PgRaft.Core;
 using PgRaft.Core.Commands;
 using PgRaft.Core.Snapshots;
@@ -18,12 +20,23 @@ internal sealed class TestNode : IAsyncDisposable
     {
         _cluster = cluster;
         _directory = directory;
-        Address = new MemberAddress(nodeId, cluster.HostOf(nodeId), FreePort());
+        Address = new MemberAddress(
+            nodeId, cluster.HostOf(nodeId),
+            cluster.Network is null ? FreePort() : FaultyNetwork.Port);
     }
 
     public MemberAddress Address { get; }
 
     public string DataDirectory => Path.Combine(_directory, $"node{Address.NodeId}");
+
+    /// <summary>The disk of its next start.</summary>
+    public IStorageIo Io { get; set; } = PhysicalIo.Instance;
+
+    /// <summary>What it measures leases by.</summary>
+    public TimeProvider Clock { get; init; } = TimeProvider.System;
+
+    /// <summary>Founding members it starts with; null = the cluster's.</summary>
+    public IReadOnlyList<MemberAddress>? InitialCluster { get; init; }
 
     public RaftNode Node => Running.Node;
 
@@ -44,6 +57,8 @@ internal sealed class TestNode : IAsyncDisposable
 
     public async Task StartAsync(CancellationToken token)
     {
+        // The lock is the kernel's, whatever disk the rest is on.
+        Directory.CreateDirectory(DataDirectory);
         var stateMachine = new StateMachine();
         var node = new RaftNode(Options(), stateMachine, _cluster.Loggers);
         await node.StartAsync(token);
@@ -91,13 +106,16 @@ internal sealed class TestNode : IAsyncDisposable
     {
         ClusterId = _cluster.ClusterId,
         Self = Address,
-        ListenAddress = "127.0.0.1",
+        ListenAddress = _cluster.Network?.BehindProxy(Address.NodeId) ?? "127.0.0.1",
         DataDirectory = DataDirectory,
-        InitialCluster = _cluster.InitialCluster,
-        ElectionTimeoutMs = TestCluster.ElectionTimeoutMs,
-        HeartbeatIntervalMs = TestCluster.ElectionTimeoutMs / 10,
+        InitialCluster = InitialCluster ?? _cluster.InitialCluster,
+        ElectionTimeoutMs = _cluster.ElectionTimeout,
+        HeartbeatIntervalMs = _cluster.ElectionTimeout / 10,
         Version = "test",
         Runtime = _cluster.Runtime,
+        Io = Io,
+        LogSegmentBytes = Io is PhysicalIo ? LogOptions.DefaultSegmentBytes : 64 * 1024,
+        Clock = Clock,
     };
 
     private sealed record Incarnation(RaftNode Node, StateMachine StateMachine);

@@ -1,233 +1,208 @@
-// One seeded run: clients read and write while the network and the members misbehave; then all
-// is healed, progress is demanded, and what happened is checked.
+// One seeded run: clients read and write while network, disks, clocks, members and membership
+// misbehave; then all is healed, progress is demanded, and what happened is checked.
 //
 // The order of events depends on the machine as well as on the seed, so a seed replays the plan of
 // faults, not the run to the last interleaving.
-// Threading: clients, nemesis and watcher are tasks of their own. Failure: a Violation names what
-// broke; the seed is in the test's name.
-using System.Diagnostics;
+// Threading: clients, nemesis, membership changes and watcher are tasks of their own. Failure: what
+// broke is in Violations; nothing is thrown for it.
+using System.Text;
 using PgRaft.Consensus.Tests.Cluster;
+using PgRaft.Consensus.Tests.Storage;
+using PgRaft.Core.Commands;
 using PgRaft.Histories;
-using PgRaft.Core;
 
 namespace PgRaft.Consensus.Tests.Faults;
 
-internal sealed class FaultRun(int seed, int size, TimeSpan duration) : IAsyncDisposable
+internal sealed class FaultRun : IAsyncDisposable
 {
-    private const int Clients = 6;
-    private const int Keys = 3;
-    private static readonly TimeSpan OperationLimit = TimeSpan.FromMilliseconds(500);
-    private readonly FaultyNetwork _network = new();
-    private readonly Random _random = new(seed);
-    private readonly CancellationTokenSource _faultsEnd = new();
-    private TestCluster _cluster = null!;
-    private int _lastValue;
+    /// <summary>What a violation begins with when a run could not go on: no progress, say.
+    /// </summary>
+    public const string EndedEarly = "the run ended early";
 
-    /// <summary>Negative control: reads are answered from local state.</summary>
-    public bool ReadStale { get; init; }
+    private static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan CheckLimit = TimeSpan.FromSeconds(30);
+    private readonly FaultPlan _plan;
+    private readonly FaultyNetwork _network;
+    private readonly CancellationTokenSource _faultsEnd = new();
+    private readonly TestCluster _cluster;
+    private readonly ClusterWatcher _watcher;
+    private readonly Random _clockRates;
+    private readonly Nemesis _nemesis;
+    private readonly MembershipChanges _changes;
+    private readonly List<string> _violations = [];
+    private IReadOnlyList<RunMember> _members = [];
+    private int _lastNodeId;
+
+    static FaultRun()
+    {
+        // A paused disk holds a thread of the pool for as long as the pause lasts.
+        ThreadPool.GetMinThreads(out _, out int io);
+        ThreadPool.SetMinThreads(64, io);
+    }
+
+    public FaultRun(FaultPlan plan)
+    {
+        _plan = plan;
+        _network = new FaultyNetwork
+        {
+            ForgesAcknowledgements = plan.Sabotage == Sabotage.ForgedAcknowledgements,
+        };
+        _clockRates = new Random(plan.Seed + 3);
+        _cluster = new TestCluster
+        {
+            Network = _network,
+            ElectionTimeout = plan.ElectionTimeoutMs,
+        };
+        _cluster.Runtime = _cluster.Runtime with { SnapshotIntervalEntries = 60, MaxLogEntries = 40 };
+        _watcher = new ClusterWatcher(_cluster, plan.Clocks != ClockFaults.Jumps);
+        _nemesis = new Nemesis(plan, _network, () => _members);
+        _changes = new MembershipChanges(
+            plan, _cluster, () => _members, () => AddMember(founding: false), _faultsEnd.Token);
+    }
 
     public History History { get; } = new();
 
-    public LeadershipWatcher Watcher { get; private set; } = null!;
+    public IReadOnlyList<string> Violations => [.. _watcher.Invariants.Violations, .. _violations];
 
-    public int Faults { get; private set; }
+    public int Terms => _watcher.Invariants.Terms;
 
+    public int Faults => _nemesis.Done.Values.Sum();
+
+    public IReadOnlyDictionary<string, int> FaultKinds => _nemesis.Done;
+
+    public int MembershipChanges => _changes.Added + _changes.Removed;
+
+    /// <summary>What the members logged.</summary>
+    public string Log => ((LoggerFactoryForTests)_cluster.Loggers).Text;
+
+    /// <summary>Runs to the end, whatever breaks on the way.</summary>
     public async Task ExecuteAsync()
     {
-        var runtime = new TestCluster().Runtime with
+        try
         {
-            SnapshotIntervalEntries = 200,
-            MaxLogEntries = 20,
-        };
-        _cluster = await TestCluster.FoundAsync(size, runtime, _network);
-        Watcher = new LeadershipWatcher(_cluster);
-        var clients = Enumerable.Range(0, Clients).Select(ClientAsync).ToArray();
-        await MisbehaveAsync();
-        await _faultsEnd.CancelAsync();
-        await Task.WhenAll(clients);
-        await RecoverAsync();
-        await Watcher.DisposeAsync();
-    }
+            await RunAsync().WaitAsync(LongestRun);
+        }
+        catch (Exception e)
+        {
+            _violations.Add($"{EndedEarly}: {e}");
+        }
 
-    public CheckResult Check() =>
-        RegisterChecker.Check(History.Operations, TimeSpan.FromSeconds(60));
+        await _watcher.DisposeAsync();
+        _watcher.LookAtEverything();
+        CheckHistory();
+    }
 
     public async ValueTask DisposeAsync()
     {
-        _faultsEnd.Dispose();
+        await _faultsEnd.CancelAsync();
+        foreach (var member in _members)
+        {
+            member.Heal();
+        }
+
         await _cluster.DisposeAsync();
         await _network.DisposeAsync();
+        foreach (var member in _members)
+        {
+            member.Dispose();
+        }
+
+        _faultsEnd.Dispose();
+    }
+
+    private async Task RunAsync()
+    {
+        for (int i = 0; i < _plan.Size; i++)
+        {
+            AddMember(founding: true);
+        }
+
+        await _cluster.StartAllAsync();
+        foreach (var member in _members)
+        {
+            member.Prepare();
+        }
+
+        var clients = new FaultClients(_cluster, _plan, History, _faultsEnd.Token);
+        var working = clients.RunAsync();
+        var changing = _plan.MembersChange ? _changes.RunAsync() : Task.CompletedTask;
+        await _nemesis.MisbehaveAsync();
+        await _faultsEnd.CancelAsync();
+        await Task.WhenAll(working, changing);
+        await RecoverAsync(clients);
     }
 
     // Safety first, then liveness: healed, the cluster must serve again and agree with itself.
-    private async Task RecoverAsync()
+    private async Task RecoverAsync(FaultClients clients)
     {
-        _network.Heal();
-        foreach (var node in _cluster.Nodes.Where(n => !n.IsUp))
-        {
-            await node.StartAsync(TestCluster.Limit);
-        }
-
         await _cluster.UntilAsync(
             async () =>
             {
-                var leader = await _cluster.LeaderAsync();
-                return await PutAsync(Clients, leader, "k0") == Outcome.Ok;
+                await _nemesis.HealAsync();
+                var leader = _cluster.Nodes.FirstOrDefault(FaultClients.Leads);
+                return leader is not null && await clients.PutAsync(leader) == Outcome.Ok
+                    && await clients.AppendAsync(leader) == Outcome.Ok;
             },
             "a write after everything was healed");
+        var members = (await _cluster.LeaderAsync()).Node.GetMembers()
+            .Select(m => m.Address.NodeId).ToHashSet();
+        foreach (var stranger in _members.Where(m => !members.Contains(m.NodeId)))
+        {
+            stranger.Retired = true;
+            await stranger.StopAsync();
+        }
+
         await _cluster.AgreeAsync();
     }
 
-    private async Task MisbehaveAsync()
+    private RunMember AddMember(bool founding)
     {
-        var clock = Stopwatch.StartNew();
-        while (clock.Elapsed < duration)
-        {
-            await DoSomethingBadAsync();
-            Faults++;
+        int nodeId = ++_lastNodeId;
+        double rate = _plan.Sabotage == Sabotage.LeaseTooLong ? 0.5 + (1.5 * (nodeId % 2))
+            : _plan.Clocks == ClockFaults.None ? 1
+            : 0.96 + (0.08 * _clockRates.NextDouble());
+        var node = _cluster.Prepare(nodeId, new SimulatedDisk(), new TestClock(rate), founding);
+        _cluster.Add(node);
+        var member = new RunMember(node, _network, _watcher.Invariants, disk => Lie(disk, _plan.Sabotage));
+        _members = [.. _members, member];
+        return member;
+    }
 
-            // The fault lasts; nothing is waited for.
-            await Task.Delay(_random.Next(100, 700));
-            if (_random.Next(3) > 0)
-            {
-                _network.Heal();
-            }
+    private static void Lie(SimulatedDisk disk, Sabotage sabotage)
+    {
+        disk.Lies = sabotage == Sabotage.LogNotSynced
+            ? path => path.EndsWith(".log", StringComparison.Ordinal)
+            : null;
+        disk.NamesLie = sabotage == Sabotage.VoteNotSynced
+            ? path => path.EndsWith("/term", StringComparison.Ordinal)
+            : null;
+    }
+
+    private void CheckHistory()
+    {
+        var operations = History.Operations;
+        var result = RegisterChecker.Check(
+            [.. operations.Where(o => o.Kind != OperationKind.Append)], CheckLimit);
+        if (result is not CheckResult.Linearizable)
+        {
+            _violations.Add($"{result}");
+        }
+
+        var appends = AppendChecker.Check(operations, FinalLog());
+        if (appends is not CheckResult.Linearizable)
+        {
+            _violations.Add($"{appends}");
         }
     }
 
-    private async Task DoSomethingBadAsync()
-    {
-        int one = _random.Next(1, size + 1);
-        int other = (one % size) + 1;
-        switch (_random.Next(6))
-        {
-            case 0:
-                Isolate(one);
-                break;
-            case 1:
-                _network.Cut(one, other);
-                break;
-            case 2:
-                // There may be none while a majority is cut off: then another fault is as good.
-                Isolate(_cluster.Nodes.FirstOrDefault(Leads)?.Address.NodeId ?? other);
-                break;
-            case 3:
-                DelayAll(TimeSpan.FromMilliseconds(_random.Next(5, 60)));
-                break;
-            case 4:
-                await RestartAsync(_cluster[one]);
-                break;
-            default:
-                Isolate(one);
-                _network.Heal();
-                _network.Cut(other, one);
-                break;
-        }
-    }
-
-    private void Isolate(int nodeId)
-    {
-        foreach (int peer in Enumerable.Range(1, size).Where(p => p != nodeId))
-        {
-            _network.Cut(nodeId, peer);
-            _network.Cut(peer, nodeId);
-        }
-    }
-
-    private void DelayAll(TimeSpan delay)
-    {
-        foreach (int from in Enumerable.Range(1, size))
-        {
-            foreach (int to in Enumerable.Range(1, size))
-            {
-                _network.Delay(from, to, delay);
-            }
-        }
-    }
-
-    private static async Task RestartAsync(TestNode node)
-    {
-        await node.StopAsync();
-        await node.StartAsync(TestCluster.Limit);
-    }
-
-    private async Task ClientAsync(int client)
-    {
-        var random = new Random((seed * 1000) + client);
-        while (!_faultsEnd.IsCancellationRequested)
-        {
-            var nodes = _cluster.Nodes.Where(n => n.IsUp).ToArray();
-            var target = nodes.FirstOrDefault(n => random.Next(4) > 0 && Leads(n))
-                ?? nodes[random.Next(nodes.Length)];
-            string key = $"k{random.Next(Keys)}";
-            if (random.Next(2) == 0)
-            {
-                await PutAsync(client, target, key);
-            }
-            else
-            {
-                await GetAsync(client, target, key);
-            }
-
-            // Clients are people, not a load test: the checker's work grows with their haste.
-            await Task.Delay(random.Next(1, 8));
-        }
-    }
-
-    private static bool Leads(TestNode node)
-    {
-        try
-        {
-            return node.Node.Status.Role == NodeRole.Leader;
-        }
-        catch (InvalidOperationException)
-        {
-            return false;
-        }
-    }
-
-    private async Task<Outcome> PutAsync(int client, TestNode target, string key)
-    {
-        string value = $"{Interlocked.Increment(ref _lastValue)}";
-        long call = Stopwatch.GetTimestamp();
-        Outcome outcome;
-        try
-        {
-            using var limit = new CancellationTokenSource(OperationLimit);
-            await target.PutAsync(key, value, limit.Token);
-            outcome = Outcome.Ok;
-        }
-        catch (PgraftException e)
-        {
-            outcome = e.Code is StatusCode.NotLeader or StatusCode.NotDone or StatusCode.NoLeader
-                ? Outcome.Failed
-                : Outcome.Unknown;
-        }
-        catch (Exception e) when (e is InvalidOperationException or ObjectDisposedException)
-        {
-            // Stopped under the client's hands: it may have gone out.
-            outcome = Outcome.Unknown;
-        }
-
-        History.Add(new Operation(
-            client, OperationKind.Put, key, value, call, Stopwatch.GetTimestamp(), outcome));
-        return outcome;
-    }
-
-    private async Task GetAsync(int client, TestNode target, string key)
-    {
-        long call = Stopwatch.GetTimestamp();
-        try
-        {
-            using var limit = new CancellationTokenSource(OperationLimit);
-            string? value = await target.ReadAsync(key, barrier: !ReadStale, limit.Token);
-            History.Add(new Operation(
-                client, OperationKind.Get, key, value, call, Stopwatch.GetTimestamp(), Outcome.Ok));
-        }
-        catch (Exception e) when (e is PgraftException or InvalidOperationException
-            or ObjectDisposedException)
-        {
-            // A read that was not answered tells nothing.
-        }
-    }
+    // What was seen committed: practically all, and what was not seen is not held against anyone.
+    private Dictionary<long, FinalEntry> FinalLog() =>
+        _watcher.Invariants.CommittedEntries.Values.ToDictionary(
+            e => e.Index,
+            e => new FinalEntry(
+                e.Index, e.Term,
+                Command.TryDecode(e.Payload.Span, out var command) == CommandDecodeStatus.Ok
+                    && command.Type == CommandType.Opaque
+                    ? Encoding.UTF8.GetString(command.Value)
+                    : null));
 }

@@ -1,50 +1,93 @@
 // The network between in-process members: every connection goes through a proxy that knows, from
-// the hello, who is calling whom, and delays or cuts accordingly, one direction at a time.
+// the hello, who is calling whom, and passes whole frames, so that it can cut, delay, break off in
+// the middle of one, and deliver old ones late, one direction at a time.
 //
-// Member j has the address 127.0.1.j, where its proxy listens; the member itself listens on the
-// same port of 127.0.0.1.
+// Each network has a loopback subnet of its own, so that runs do not meet: member j is dialled at
+// 127.a.b.j and listens at 127.a.b.(100+j), on one port that is no ephemeral one.
 // Threading: rules may change while connections run. Failure: a cut connection hangs, as in a real
 // partition; it is not closed.
-using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
-using PgRaft.Consensus.Transport;
 
 namespace PgRaft.Consensus.Tests.Faults;
 
 internal sealed class FaultyNetwork : IAsyncDisposable
 {
-    private readonly ConcurrentDictionary<(int From, int To), Rule> _rules = new();
-    private readonly List<Socket> _listeners = [];
-    private readonly ConcurrentBag<Task> _tasks = [];
+    /// <summary>Every member's port.</summary>
+    public const int Port = 7001;
+
+    private const int BehindProxyOffset = 100;
+    private const int ReservationHost = 250;
+    private static int _lastSubnet = Environment.ProcessId * 31;
+    private readonly ConcurrentDictionary<(int From, int To), Link> _links = new();
+    private readonly ConcurrentDictionary<ProxiedConnection, byte> _connections = new();
+    private readonly ConcurrentBag<Socket> _listeners = [];
+    private readonly ConcurrentBag<Task> _accepting = [];
     private readonly CancellationTokenSource _closing = new();
+    private readonly Socket _reservation;
+    private readonly string _subnet;
 
-    /// <summary>The host name peers dial for a member.</summary>
-    public static string HostOf(int nodeId) => $"127.0.1.{nodeId}";
-
-    /// <summary>Starts the proxy of a member.</summary>
-    public void Add(int nodeId, int port)
+    public FaultyNetwork()
     {
-        var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listener.Bind(new IPEndPoint(IPAddress.Parse(HostOf(nodeId)), port));
-        listener.Listen(128);
-        _listeners.Add(listener);
-        _tasks.Add(AcceptAsync(listener, nodeId, port));
+        (_subnet, _reservation) = Reserve();
     }
 
-    /// <summary>Bytes from one member to another vanish until <see cref="Heal"/>.</summary>
+    /// <summary>Sabotage: half of the appends with entries are acknowledged by the proxy and never
+    /// reach the member.</summary>
+    public bool ForgesAcknowledgements { get; init; }
+
+    /// <summary>Old frames delivered late, on connections of their own.</summary>
+    public int Replayed => _links.Values.Sum(l => l.Replayed);
+
+    /// <summary>The host name peers dial for a member.</summary>
+    public string HostOf(int nodeId) => $"{_subnet}.{nodeId}";
+
+    /// <summary>Where the member itself listens.</summary>
+    public string BehindProxy(int nodeId) => $"{_subnet}.{BehindProxyOffset + nodeId}";
+
+    /// <summary>Starts the proxy of a member.</summary>
+    public void Add(int nodeId)
+    {
+        var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Parse(HostOf(nodeId)), Port));
+        listener.Listen(128);
+        _listeners.Add(listener);
+        _accepting.Add(AcceptAsync(listener, nodeId));
+    }
+
+    /// <summary>Frames from one member to another wait until <see cref="Heal"/>.</summary>
     public void Cut(int from, int to) => Of(from, to).Cut();
 
-    /// <summary>Bytes from one member to another take this long.</summary>
+    /// <summary>Frames from one member to another take this long.</summary>
     public void Delay(int from, int to, TimeSpan delay) => Of(from, to).Latency = delay;
+
+    /// <summary>The next frame from one member to another breaks off, with its connection.</summary>
+    public void BreakInFrame(int from, int to) => Of(from, to).BreakNextFrame();
+
+    /// <summary>All connections of a member break, as when its machine loses power.</summary>
+    public void Disconnect(int nodeId)
+    {
+        foreach (var connection in _connections.Keys)
+        {
+            if (connection.Joins(nodeId))
+            {
+                connection.Dispose();
+            }
+        }
+    }
+
+    /// <summary>Requests that one member sent another some time ago arrive again, out of order, on
+    /// a connection of their own: as from an old connection whose packets were held up.</summary>
+    public Task ReplayAsync(int from, int to, Random random) =>
+        Of(from, to).ReplayAsync(EndPointOf(to), random, _closing.Token);
 
     /// <summary>Everything works again.</summary>
     public void Heal()
     {
-        foreach (var rule in _rules.Values)
+        foreach (var link in _links.Values)
         {
-            rule.Heal();
+            link.Heal();
         }
     }
 
@@ -52,21 +95,54 @@ internal sealed class FaultyNetwork : IAsyncDisposable
     {
         await _closing.CancelAsync();
         Heal();
-        _listeners.ForEach(l => l.Dispose());
-        await Task.WhenAll(_tasks);
+        foreach (var listener in _listeners)
+        {
+            listener.Dispose();
+        }
+
+        foreach (var connection in _connections.Keys)
+        {
+            connection.Dispose();
+        }
+
+        await Task.WhenAll(_accepting);
+        _reservation.Dispose();
         _closing.Dispose();
     }
 
-    private Rule Of(int from, int to) => _rules.GetOrAdd((from, to), _ => new Rule());
+    internal Link Of(int from, int to) => _links.GetOrAdd((from, to), _ => new Link());
 
-    private async Task AcceptAsync(Socket listener, int nodeId, int port)
+    private static (string Subnet, Socket Held) Reserve()
+    {
+        while (true)
+        {
+            int number = Interlocked.Increment(ref _lastSubnet);
+            string subnet = $"127.{1 + (((number >> 8) & 0xff) % 254)}.{number & 0xff}";
+            var held = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                held.Bind(new IPEndPoint(IPAddress.Parse($"{subnet}.{ReservationHost}"), Port));
+                held.Listen(1);
+                return (subnet, held);
+            }
+            catch (SocketException)
+            {
+                // Another run has it.
+                held.Dispose();
+            }
+        }
+    }
+
+    private IPEndPoint EndPointOf(int nodeId) =>
+        new(IPAddress.Parse(BehindProxy(nodeId)), Port);
+
+    private async Task AcceptAsync(Socket listener, int nodeId)
     {
         while (!_closing.IsCancellationRequested)
         {
             try
             {
-                var caller = await listener.AcceptAsync(_closing.Token);
-                _tasks.Add(ConnectAsync(caller, nodeId, port));
+                _ = ServeAsync(await listener.AcceptAsync(_closing.Token), nodeId);
             }
             catch (Exception e) when (e is OperationCanceledException or SocketException
                 or ObjectDisposedException)
@@ -76,94 +152,22 @@ internal sealed class FaultyNetwork : IAsyncDisposable
         }
     }
 
-    private async Task ConnectAsync(Socket caller, int nodeId, int port)
+    private async Task ServeAsync(Socket caller, int nodeId)
     {
-        using var member = new Socket(
-            AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        using (caller)
+        using var connection = new ProxiedConnection(this, caller, nodeId, EndPointOf(nodeId));
+        _connections.TryAdd(connection, 0);
+        try
         {
-            try
-            {
-                caller.NoDelay = member.NoDelay = true;
-                byte[] hello = await ReadHelloAsync(caller);
-                int from = Hello.Read(hello.AsMemory(FrameWriter.HeaderBytes)).NodeId;
-                await Of(from, nodeId).PassAsync(_closing.Token);
-                await member.ConnectAsync(IPAddress.Loopback, port, _closing.Token);
-                await member.SendAsync(hello, _closing.Token);
-                await Task.WhenAny(
-                    PumpAsync(caller, member, Of(from, nodeId)),
-                    PumpAsync(member, caller, Of(nodeId, from)));
-            }
-            catch (Exception e) when (e is OperationCanceledException or SocketException
-                or ObjectDisposedException or IOException or InvalidDataException)
-            {
-                // Either side is gone; so is the connection.
-            }
+            await connection.RunAsync(_closing.Token);
         }
-    }
-
-    private async Task<byte[]> ReadHelloAsync(Socket socket)
-    {
-        byte[] head = new byte[FrameWriter.HeaderBytes];
-        await ReadAsync(socket, head);
-        byte[] frame = new byte[head.Length + BinaryPrimitives.ReadInt32LittleEndian(head)];
-        head.CopyTo(frame, 0);
-        await ReadAsync(socket, frame.AsMemory(head.Length));
-        return frame;
-    }
-
-    private async Task ReadAsync(Socket socket, Memory<byte> buffer)
-    {
-        while (!buffer.IsEmpty)
+        catch (Exception e) when (e is OperationCanceledException or SocketException
+            or ObjectDisposedException or IOException or InvalidDataException)
         {
-            int read = await socket.ReceiveAsync(buffer, _closing.Token);
-            buffer = read > 0 ? buffer[read..] : throw new IOException("closed");
+            // Either side is gone; so is the connection.
         }
-    }
-
-    private async Task PumpAsync(Socket from, Socket to, Rule rule)
-    {
-        byte[] buffer = new byte[64 * 1024];
-        while (true)
+        finally
         {
-            int read = await from.ReceiveAsync(buffer, _closing.Token);
-            if (read == 0)
-            {
-                return;
-            }
-
-            await rule.PassAsync(_closing.Token);
-            await to.SendAsync(buffer.AsMemory(0, read), _closing.Token);
-        }
-    }
-
-    private sealed class Rule
-    {
-        private volatile TaskCompletionSource? _cut;
-
-        public TimeSpan Latency { get; set; }
-
-        public void Cut() => _cut ??= new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public void Heal()
-        {
-            Latency = TimeSpan.Zero;
-            Interlocked.Exchange(ref _cut, null)?.TrySetResult();
-        }
-
-        // What waits behind a cut arrives late after healing, as retransmissions do.
-        public async Task PassAsync(CancellationToken token)
-        {
-            if (_cut is { } cut)
-            {
-                await cut.Task.WaitAsync(token);
-            }
-
-            if (Latency > TimeSpan.Zero)
-            {
-                // The fault itself: time passes on the wire.
-                await Task.Delay(Latency, token);
-            }
+            _connections.TryRemove(connection, out _);
         }
     }
 }

@@ -1,5 +1,6 @@
 // Hazards 1, 2 and 16, and the leader's own durability.
 using DotNext.Net.Cluster.Consensus.Raft;
+using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Core;
@@ -79,6 +80,42 @@ public sealed class DurabilityGuardTests
         await Assert.ThrowsAsync<InvariantViolatedException>(
             async () => await fixture.ReceiveAsync(LogFixture.Record(2, 2)));
         Assert.Equal(1, fixture.Log.TermAt(2));
+    }
+
+    [Fact]
+    public async Task ALeaderTakesNoEntriesOfItsOwnTermFromOthers()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(3);
+        Assert.NotNull(fixture.Log.Propose(3, "x"u8));
+        await Assert.ThrowsAsync<InvariantViolatedException>(
+            async () => await fixture.ReceiveAsync(LogFixture.Record(1, 2)));
+        Assert.Equal(3, fixture.Log.TermAt(1));
+    }
+
+    [Fact]
+    public async Task AVoteThatWouldChangeEndsTheNode()
+    {
+        await using var fixture = new LogFixture();
+        Exception? failed = null;
+        fixture.Log.Failed = e => failed = e;
+        await fixture.Engine.IncrementTermAsync(MemberId.FromNodeId(1), TestCluster.Limit);
+        await Assert.ThrowsAsync<InvariantViolatedException>(async () => await
+            fixture.Engine.UpdateVotedForAsync(MemberId.FromNodeId(2), TestCluster.Limit));
+        Assert.IsType<InvariantViolatedException>(failed);
+        Assert.Equal(1, fixture.Log.VotedFor);
+    }
+
+    [Fact]
+    public async Task ACommitThatWasOvertakenDoesNotHoldBackTheNewer()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(1);
+        await fixture.ReceiveAsync(LogFixture.Record(1, 1), LogFixture.Record(2, 1));
+        fixture.Applier.CommitAdvanced(2, mayApplyHere: false);
+        fixture.Applier.CommitAdvanced(1, mayApplyHere: false);
+        await fixture.Applier.WaitAppliedAsync(2, TestCluster.Limit);
+        Assert.Equal(2, fixture.Machine.AppliedIndex);
     }
 
     [Fact]

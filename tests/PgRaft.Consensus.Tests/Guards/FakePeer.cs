@@ -40,7 +40,8 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
 
     /// <summary>A peer object that dials this fake.</summary>
     public Peer Dial() => new(
-        Address, kind => HelloOf(1, Address.NodeId) with { Kind = kind }, NullLogger.Instance);
+        Address, kind => HelloOf(1, Address.NodeId) with { Kind = kind }, TimeProvider.System,
+        NullLogger.Instance);
 
     /// <summary>A channel to a real node, as if from node <paramref name="asNodeId"/>.</summary>
     public static PeerChannel Call(

@@ -117,7 +117,13 @@ public sealed class LivenessGuardTests
             SnapshotIntervalEntries = 1_000_000,
             BatchSizeEntries = 1,
         };
-        await using var cluster = await TestCluster.FoundAsync(3, runtime, network);
+        await using var cluster = new TestCluster { Network = network, Runtime = runtime };
+        for (int id = 1; id <= 3; id++)
+        {
+            cluster.Add(id);
+        }
+
+        await cluster.StartAllAsync();
         var (leader, followers) = await cluster.RolesAsync();
         var (slow, other) = (followers[0], followers[1]);
         await slow.StopAsync();

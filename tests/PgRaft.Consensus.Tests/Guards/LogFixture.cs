@@ -57,6 +57,8 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 
     public int BatchSizeEntries => 100;
 
+    public TimeProvider Clock => TimeProvider.System;
+
     private static RuntimeOptions Runtime => new()
     {
         SnapshotIntervalEntries = 1000,

@@ -73,6 +73,48 @@ public class HistoryTests
         }
     }
 
+    [Fact]
+    public void The_file_has_what_swaps_and_appends_are_asked_and_told()
+    {
+        string path = Path.GetTempFileName();
+        try
+        {
+            var history = new History();
+            history.Add(new(1, OperationKind.Cas, "k", "b", 1, 2, Outcome.Ok)
+            {
+                Expected = "a",
+                Swapped = true,
+                Revision = 7,
+            });
+            history.Add(new(1, OperationKind.Cas, "k", "c", 3, 4, Outcome.Ok)
+            {
+                ExpectedRevision = 6,
+            });
+            history.Add(new(1, OperationKind.Append, "", "x", 5, 6, Outcome.Ok)
+            {
+                Term = 3,
+                Index = 9,
+            });
+            history.WriteJsonLines(path);
+            Assert.Equal(
+                [
+                    """{"process":1,"type":"ok","op":"cas","key":"k","value":"b","call_ns":1,"""
+                    + "\"return_ns\":2,\"outcome\":\"ok\",\"expected\":\"a\",\"swapped\":true,"
+                    + "\"revision\":7}",
+                    """{"process":1,"type":"ok","op":"cas","key":"k","value":"c","call_ns":3,"""
+                    + "\"return_ns\":4,\"outcome\":\"ok\",\"expected_revision\":6,"
+                    + "\"swapped\":false}",
+                    """{"process":1,"type":"ok","op":"append","key":"","value":"x","call_ns":5,"""
+                    + "\"return_ns\":6,\"outcome\":\"ok\",\"term\":3,\"index\":9}",
+                ],
+                File.ReadAllLines(path));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
     private static Operation Call(long call) =>
         new(0, OperationKind.Put, "k", "v", call, call, Outcome.Ok);
 }

@@ -35,10 +35,10 @@ public class LogAppendTests
     {
         using var fixture = new LogFixture();
         fixture.Log.Append(3, EntryKind.Empty, []);
-        Assert.Throws<InvalidOperationException>(() => fixture.Log.Append(2, EntryKind.Empty, []));
-        Assert.Throws<InvalidOperationException>(
+        Assert.Throws<InvariantViolatedException>(() => fixture.Log.Append(2, EntryKind.Empty, []));
+        Assert.Throws<InvariantViolatedException>(
             () => fixture.Log.AppendRange([LogFixture.Entry(2, 2)]));
-        Assert.Throws<InvalidOperationException>(
+        Assert.Throws<InvariantViolatedException>(
             () => fixture.Log.AppendRange([LogFixture.Entry(2, 5), LogFixture.Entry(3, 4)]));
         Assert.Equal("1:3", fixture.Terms);
     }

@@ -149,7 +149,7 @@ public class LogFailureTests
         fixture.Log.AppendRange(
             [LogFixture.Entry(9, 3), LogFixture.Entry(10, 3), LogFixture.Entry(11, 3)]);
         Assert.Equal("11:3", fixture.Terms);
-        Assert.Throws<InvalidOperationException>(
+        Assert.Throws<InvariantViolatedException>(
             () => fixture.Log.AppendRange([LogFixture.Entry(10, 4), LogFixture.Entry(11, 4)]));
         await fixture.Log.WaitDurableAsync(11);
         Assert.Equal("11:3", fixture.Terms);
@@ -175,7 +175,7 @@ public class LogFailureTests
     public async Task Reset_to_an_older_snapshot_is_refused()
     {
         using var fixture = new LogFixture(baseIndex: 10, baseTerm: 1);
-        Assert.Throws<InvalidOperationException>(() => fixture.Log.Reset(9, 1));
+        Assert.Throws<InvariantViolatedException>(() => fixture.Log.Reset(9, 1));
         await fixture.AppendAsync(1, 1);
         Assert.Equal(11, fixture.Log.LastIndex);
     }

@@ -1,8 +1,8 @@
 // A disk that behaves as badly as disks may: until synced, each 512-byte sector of a write and each
 // change of a name may or may not survive a power failure (names survive in order). It can lose
-// power at any mutating operation, fail a sync (and then forgets what was to be written), and run
-// out of space.
-// Threading: one lock over everything.
+// power at any mutating operation or sync, fail a sync (and then forgets what was to be written),
+// be slow, lie about syncs, and run out of space.
+// Threading: one lock over everything; a held or slow sync waits outside it.
 using System.Text;
 using PgRaft.Consensus.Storage;
 using PgRaft.Core;
@@ -42,8 +42,20 @@ internal sealed class SimulatedDisk : IStorageIo
 
     internal long SpaceBytes { get; set; } = long.MaxValue;
 
+    // 0 = never. The power goes before that sync does anything.
+    internal int PowerOffAtSync { get; set; }
+
     // When set, a sync waits for it.
     internal ManualResetEventSlim? HoldSyncs { get; set; }
+
+    // Every sync takes this much longer.
+    internal TimeSpan SyncLatency { get; set; }
+
+    // A disk that lies: syncs of these files return and nothing is on the medium.
+    internal Func<string, bool>? Lies { get; set; }
+
+    // The same for the names of these files, when their directory is synced.
+    internal Func<string, bool>? NamesLie { get; set; }
 
     internal ManualResetEventSlim SyncReached { get; } = new();
 
@@ -52,6 +64,24 @@ internal sealed class SimulatedDisk : IStorageIo
         SyncReached.Wait(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
 
     internal bool IsOff => Volatile.Read(ref _off);
+
+    // From now on every operation fails; see Reboot.
+    internal void PowerOff()
+    {
+        lock (_gate)
+        {
+            Volatile.Write(ref _off, true);
+        }
+    }
+
+    // The sync after next ones fails, whichever file it is of.
+    internal void FailSyncSoon(int syncs)
+    {
+        lock (_gate)
+        {
+            FailSync = Syncs + syncs;
+        }
+    }
 
     public IStorageFile Open(string path) => OpenRead(path);
 
@@ -131,12 +161,12 @@ internal sealed class SimulatedDisk : IStorageIo
         {
             Step();
             CountSync(path);
-            foreach (var change in _unsynced.Where(change => change.Directory == path))
+            foreach (var change in _unsynced.Where(change => Reaches(change, path)))
             {
                 change.Change(_durableNames);
             }
 
-            _unsynced.RemoveAll(change => change.Directory == path);
+            _unsynced.RemoveAll(change => Reaches(change, path));
         }
     }
 
@@ -176,7 +206,16 @@ internal sealed class SimulatedDisk : IStorageIo
     {
         lock (_gate)
         {
-            return _names[path].Live.ToArray();
+            return _names[path].Live.AsSpan().ToArray();
+        }
+    }
+
+    // What a power failure now would certainly leave; null when there is no such file.
+    internal byte[]? DurableContent(string path)
+    {
+        lock (_gate)
+        {
+            return _durableNames.TryGetValue(path, out Inode? inode) ? inode.Durable : null;
         }
     }
 
@@ -185,7 +224,7 @@ internal sealed class SimulatedDisk : IStorageIo
     {
         lock (_gate)
         {
-            _names[path].Live[(int)offset] ^= 0x10;
+            _names[path].Live.AsSpan()[(int)offset] ^= 0x10;
             _names[path].Durable[(int)offset] ^= 0x10;
         }
     }
@@ -195,11 +234,8 @@ internal sealed class SimulatedDisk : IStorageIo
     {
         lock (_gate)
         {
-            for (int i = offset; i < offset + count; i++)
-            {
-                _names[path].Live[i] = 0;
-                _names[path].Durable[i] = 0;
-            }
+            _names[path].Live.AsSpan().Slice(offset, count).Clear();
+            _names[path].Durable.AsSpan(offset, count).Clear();
         }
     }
 
@@ -208,8 +244,8 @@ internal sealed class SimulatedDisk : IStorageIo
         lock (_gate)
         {
             Inode inode = _names[path];
-            inode.Live.RemoveRange(length, inode.Live.Count - length);
-            inode.Durable = [.. inode.Live];
+            inode.Live.Length = length;
+            inode.Durable = inode.Live.AsSpan().ToArray();
         }
     }
 
@@ -218,7 +254,7 @@ internal sealed class SimulatedDisk : IStorageIo
         var text = new StringBuilder();
         foreach ((string path, Inode inode) in _names)
         {
-            text.Append(path).Append(' ').Append(inode.Live.Count).AppendLine();
+            text.Append(path).Append(' ').Append(inode.Live.Length).AppendLine();
         }
 
         return text.ToString();
@@ -227,8 +263,11 @@ internal sealed class SimulatedDisk : IStorageIo
     private void Change(string path, Action<SortedDictionary<string, Inode>> change)
     {
         change(_names);
-        _unsynced.Add(new NameChange(Path.GetDirectoryName(path)!, change));
+        _unsynced.Add(new NameChange(Path.GetDirectoryName(path)!, path, change));
     }
+
+    private bool Reaches(NameChange change, string directory) =>
+        change.Directory == directory && NamesLie?.Invoke(change.Path) != true;
 
     private void Step()
     {
@@ -249,6 +288,12 @@ internal sealed class SimulatedDisk : IStorageIo
         }
 
         Syncs++;
+        if (Syncs == PowerOffAtSync)
+        {
+            Volatile.Write(ref _off, true);
+            RequirePower();
+        }
+
         if (Syncs == FailSync)
         {
             throw new PgraftException(StatusCode.IoError, $"cannot sync \"{path}\": simulated");
@@ -268,19 +313,14 @@ internal sealed class SimulatedDisk : IStorageIo
         lock (_gate)
         {
             RequirePower();
-            int growth = (int)Math.Max(0, offset + data.Length - inode.Live.Count);
-            if (_names.Values.Sum(other => (long)other.Live.Count) + growth > SpaceBytes)
+            int growth = (int)Math.Max(0, offset + data.Length - inode.Live.Length);
+            if (SpaceBytes != long.MaxValue
+                && _names.Values.Sum(other => (long)other.Live.Length) + growth > SpaceBytes)
             {
                 throw StorageErrors.FromErrno(28, "write", path, "No space left on device");
             }
 
-            inode.Live.AddRange(new byte[growth]);
-            for (int i = 0; i < data.Length; i++)
-            {
-                inode.Live[(int)offset + i] = data[i];
-                inode.Dirty.Add(((int)offset + i) / SectorBytes);
-            }
-
+            inode.Write((int)offset, data);
             Step();
         }
     }
@@ -289,42 +329,66 @@ internal sealed class SimulatedDisk : IStorageIo
     {
         SyncReached.Set();
         HoldSyncs?.Wait();
+        if (SyncLatency > TimeSpan.Zero)
+        {
+            // The fault itself: time passes in the disk.
+            Thread.Sleep(SyncLatency);
+        }
+
         lock (_gate)
         {
             Step();
             try
             {
                 CountSync(path);
-                inode.WriteDirty();
             }
-            finally
+            catch (PgraftException) when (!_off)
             {
                 // As kernels do: a failed sync forgets what it did not write.
+                inode.Dirty.Clear();
+                throw;
+            }
+
+            if (Lies?.Invoke(path) != true)
+            {
+                inode.WriteDirty();
                 inode.Dirty.Clear();
             }
         }
     }
 
     private sealed record NameChange(
-        string Directory, Action<SortedDictionary<string, Inode>> Change);
+        string Directory, string Path, Action<SortedDictionary<string, Inode>> Change);
 
     private sealed class Inode
     {
-        internal List<byte> Live { get; } = [];
+        internal Bytes Live { get; } = new();
 
         internal byte[] Durable { get; set; } = [];
 
         // Sectors written since the last sync.
         internal HashSet<int> Dirty { get; } = [];
 
+        internal void Write(int offset, ReadOnlySpan<byte> data)
+        {
+            Live.Length = Math.Max(Live.Length, offset + data.Length);
+            data.CopyTo(Live.AsSpan()[offset..]);
+            for (int sector = offset / SectorBytes;
+                sector * SectorBytes < offset + data.Length; sector++)
+            {
+                Dirty.Add(sector);
+            }
+        }
+
         internal void WriteDirty()
         {
-            byte[] durable = new byte[Live.Count];
-            Durable.CopyTo(durable, 0);
-            foreach (int sector in Dirty)
+            byte[] durable = Durable;
+            Array.Resize(ref durable, Live.Length);
+            foreach (int sector in Dirty.Where(sector => sector * SectorBytes < Live.Length))
             {
                 int at = sector * SectorBytes;
-                Live.CopyTo(at, durable, at, Math.Min(SectorBytes, Live.Count - at));
+                int count = Math.Min(SectorBytes, Live.Length - at);
+                Live.AsSpan().Slice(at, count).CopyTo(durable.AsSpan(at));
             }
 
             Durable = durable;
@@ -332,7 +396,7 @@ internal sealed class SimulatedDisk : IStorageIo
 
         internal Inode Survive(Survival survival, Random random)
         {
-            byte[] live = [.. Live];
+            byte[] live = Live.AsSpan().ToArray();
             int length = survival switch
             {
                 Survival.Nothing => Durable.Length,
@@ -353,9 +417,38 @@ internal sealed class SimulatedDisk : IStorageIo
             }
 
             var survivor = new Inode { Durable = content };
-            survivor.Live.AddRange(content);
+            survivor.Live.Length = content.Length;
+            content.CopyTo(survivor.Live.AsSpan());
             return survivor;
         }
+    }
+
+    // Zeros at first; grows.
+    private sealed class Bytes
+    {
+        private byte[] _bytes = [];
+        private int _length;
+
+        internal int Length
+        {
+            get => _length;
+            set
+            {
+                if (value > _bytes.Length)
+                {
+                    Array.Resize(ref _bytes, Math.Max(value, _bytes.Length * 2));
+                }
+
+                if (value < _length)
+                {
+                    _bytes.AsSpan(value, _length - value).Clear();
+                }
+
+                _length = value;
+            }
+        }
+
+        internal Span<byte> AsSpan() => _bytes.AsSpan(0, _length);
     }
 
     private sealed class OpenFile(SimulatedDisk disk, string path, Inode inode) : IStorageFile
@@ -364,7 +457,7 @@ internal sealed class SimulatedDisk : IStorageIo
 
         public string Path => path;
 
-        public long Length => inode.Live.Count;
+        public long Length => inode.Live.Length;
 
         public int Read(long offset, Span<byte> buffer)
         {
@@ -372,10 +465,10 @@ internal sealed class SimulatedDisk : IStorageIo
             {
                 ObjectDisposedException.ThrowIf(_disposed, this);
                 disk.RequirePower();
-                int count = (int)Math.Clamp(inode.Live.Count - offset, 0, buffer.Length);
-                for (int i = 0; i < count; i++)
+                int count = (int)Math.Clamp(inode.Live.Length - offset, 0, buffer.Length);
+                if (count > 0)
                 {
-                    buffer[i] = inode.Live[(int)offset + i];
+                    inode.Live.AsSpan().Slice((int)offset, count).CopyTo(buffer);
                 }
 
                 return count;

@@ -44,14 +44,22 @@ public class TermStoreTests
     [InlineData(4, 1)]
     [InlineData(5, 2)]
     [InlineData(5, 0)]
-    [InlineData(6, -1)]
-    [InlineData(6, 65536)]
     public void A_step_back_or_a_changed_vote_is_a_broken_invariant(long term, int votedFor)
     {
         var store = TermStore.Open(Directory, new SimulatedDisk());
         store.Save(5, 1);
-        Assert.Throws<InvalidOperationException>(() => store.Save(term, votedFor));
+        Assert.Throws<InvariantViolatedException>(() => store.Save(term, votedFor));
         Assert.Equal((5, 1), store.Current);
+    }
+
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(65536)]
+    public void A_vote_for_nobody_there_can_be_is_refused(int votedFor)
+    {
+        var store = TermStore.Open(Directory, new SimulatedDisk());
+        Assert.Throws<ArgumentOutOfRangeException>(() => store.Save(6, votedFor));
+        Assert.Equal((0, 0), store.Current);
     }
 
     [Theory]
