@@ -1,0 +1,113 @@
+// A member that is new, or was wiped, joins by snapshot while the leader stays leader and clients
+// go on writing, at default settings. Only request_timeout is longer, and only for the session
+// that adds the member: it says how long that call waits.
+//
+// Threading: the tests run one after the other, each with a cluster of its own.
+
+using System.Diagnostics;
+using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
+
+namespace PgRaft.Cluster.Tests;
+
+public sealed class LargeStateTests : ServerTest
+{
+    private const int Writers = 4;
+    private const int ValueBytes = 4096;
+    private const double SlowerAtMost = 5;
+
+    // More than pgraft.snapshot_interval, so that there is a snapshot and the log is compacted.
+    private const int SmallKeys = 11_000;
+    private const int LargeKeys = 128_000;
+
+    [Fact]
+    public async Task Members_join_by_snapshot_while_the_leader_serves()
+    {
+        await JoinsAsync(SmallKeys, 1_500);
+    }
+
+    [Fact]
+    [Trait("Category", "long")]
+    public async Task Members_join_by_a_snapshot_of_500_MB_while_the_leader_serves()
+    {
+        await JoinsAsync(LargeKeys, 10_000);
+    }
+
+    private async Task JoinsAsync(int keys, int measuredPuts)
+    {
+        var cluster = await NewClusterAsync(3, Founding.InitialCluster);
+        var leader = await cluster.LeaderAsync();
+        await BulkLoad.PutAsync(leader, keys, ValueBytes);
+        await SnapshotOfNearlyAllAsync(leader);
+        var term = await leader.ScalarAsync<long>("SELECT pgraft_get_term()");
+        await using (var puts = new TimedPuts(leader, Writers))
+        {
+            await puts.UntilAsync(measuredPuts);
+            var before = puts.Take();
+            Note($"before: {before}; {Memory(cluster)}");
+
+            await NewMemberAsync(cluster, leader, puts, before);
+            await WipedMemberAsync(cluster, leader, puts, before);
+        }
+
+        Assert.Equal(term, await leader.ScalarAsync<long>("SELECT pgraft_get_term()"));
+        await cluster.AgreedStateAsync();
+        Note($"after: {Memory(cluster)}");
+    }
+
+    private static Task NewMemberAsync(
+        TestCluster cluster, TestServer leader, TimedPuts puts, Latencies before)
+    {
+        return MemberJoinsAsync(cluster, leader, 4, puts, before);
+    }
+
+    // A wiped member comes back under a new node_id (docs/guarantees.md).
+    private static async Task WipedMemberAsync(
+        TestCluster cluster, TestServer leader, TimedPuts puts, Latencies before)
+    {
+        var wiped = cluster.Servers.First(s => s != leader);
+        await leader.ExecuteAsync($"SELECT pgraft_remove_node({wiped.NodeId})");
+        await wiped.StopAsync();
+        await MemberJoinsAsync(cluster, leader, 5, puts, before);
+    }
+
+    private static async Task MemberJoinsAsync(
+        TestCluster cluster, TestServer leader, int nodeId, TimedPuts puts, Latencies before)
+    {
+        var joiner = await cluster.AddServerAsync(nodeId);
+        await joiner.WaitForStateAsync("WAITING");
+        await using var memory = new ResidentMemory(
+            ("leader", leader.WorkerPid), ("joiner", joiner.WorkerPid));
+        puts.Take();
+        var clock = Stopwatch.StartNew();
+        await using (var session = await leader.OpenAsync())
+        {
+            await session.ExecuteAsync("SET pgraft.request_timeout = '10min'");
+            await session.ExecuteAsync("SET statement_timeout = '9min'");
+            Assert.True(await session.ScalarAsync<bool>(
+                "SELECT pgraft_add_node($1, '127.0.0.1', $2)", nodeId, joiner.RaftPort));
+        }
+
+        var during = puts.Take();
+        var took = clock.Elapsed;
+        Note($"node {nodeId} joined in {took}: {during}; {await memory.LargestAsync()}");
+        Assert.Contains("installed the leader's snapshot", joiner.Log(), StringComparison.Ordinal);
+        Assert.True(
+            during.P99Ms < before.P99Ms * SlowerAtMost, $"before {before}; during {during}");
+    }
+
+    private static Task SnapshotOfNearlyAllAsync(TestServer leader)
+    {
+        return Poll.UntilAsync(
+            "a snapshot of all but the newest entries",
+            () => leader.ScalarAsync<bool>(
+                "SELECT last_applied - snapshot_index < 10000 FROM pgraft_log_get_stats()"),
+            TimeSpan.FromSeconds(60));
+    }
+
+    private static string Memory(TestCluster cluster)
+    {
+        return ResidentMemory.Of(
+            [.. cluster.Running().Select(s => ($"node {s.NodeId}", s.WorkerPid))]);
+    }
+}
