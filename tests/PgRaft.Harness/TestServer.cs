@@ -48,7 +48,8 @@ public sealed partial class TestServer : IAsyncDisposable
 
     public int RaftPort { get; } = Ports.Next();
 
-    public string BinDirectory { get; }
+    /// <summary>Where its programs are; takes effect at the next start or stop.</summary>
+    public string BinDirectory { get; set; }
 
     public string DataDirectory => Path.Combine(_root, "data");
 

@@ -62,14 +62,15 @@ internal sealed class Freezer : IAsyncDisposable
             "kill", [signal, .. pids.Select(p => p.ToString(CultureInfo.InvariantCulture))]);
     }
 
-    // Every thread, because they stop one after the other.
+    // Every thread, because they stop one after the other. A backend that had just ended is a
+    // zombie until its postmaster goes on.
     private static bool IsStopped(int pid)
     {
         try
         {
             return Directory.EnumerateDirectories($"/proc/{pid}/task")
                 .All(task => File.ReadLines($"{task}/status")
-                    .Any(line => line.StartsWith("State:\tT", StringComparison.Ordinal)));
+                    .Any(line => line is ['S', 't', 'a', 't', 'e', ':', '\t', 'T' or 'Z', ..]));
         }
         catch (IOException)
         {
