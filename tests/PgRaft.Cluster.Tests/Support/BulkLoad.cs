@@ -5,8 +5,6 @@
 
 using Npgsql;
 
-using PgRaft.Cluster.Tests.Harness;
-
 namespace PgRaft.Cluster.Tests.Support;
 
 internal static class BulkLoad

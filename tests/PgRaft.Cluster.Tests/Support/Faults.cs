@@ -7,7 +7,6 @@
 
 using System.Buffers.Binary;
 using System.Globalization;
-using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests.Support;
 

@@ -5,7 +5,6 @@
 // left, so that a failed test leaves nothing behind that cannot end.
 
 using System.Globalization;
-using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests.Support;
 
@@ -49,6 +48,13 @@ internal sealed class Freezer : IAsyncDisposable
             _thawed = true;
             await SignalAsync("-CONT", _pids);
         }
+    }
+
+    /// <summary>The processes are about to be killed: their ids must not be signalled later.
+    /// </summary>
+    public void Abandon()
+    {
+        _thawed = true;
     }
 
     public async ValueTask DisposeAsync()

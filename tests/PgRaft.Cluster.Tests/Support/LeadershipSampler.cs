@@ -6,7 +6,6 @@
 
 using System.Globalization;
 using Npgsql;
-using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests.Support;
 

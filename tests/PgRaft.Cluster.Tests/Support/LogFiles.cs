@@ -3,7 +3,6 @@
 // Threading: one test; the member must be down. Failure: a log without records throws.
 
 using System.Buffers.Binary;
-using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests.Support;
 

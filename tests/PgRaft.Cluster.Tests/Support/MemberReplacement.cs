@@ -6,7 +6,6 @@
 
 using System.Globalization;
 using PgRaft.Cluster.Tests.Docs;
-using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests.Support;
 

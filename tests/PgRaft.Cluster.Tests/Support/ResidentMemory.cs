@@ -6,8 +6,6 @@
 
 using System.Globalization;
 
-using PgRaft.Cluster.Tests.Harness;
-
 namespace PgRaft.Cluster.Tests.Support;
 
 internal sealed class ResidentMemory : IAsyncDisposable

@@ -5,7 +5,6 @@
 // Failure: no new leader within the poll's deadline throws.
 
 using System.Diagnostics;
-using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests.Support;
 

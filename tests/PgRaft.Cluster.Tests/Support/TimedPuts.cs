@@ -9,8 +9,6 @@ using System.Diagnostics;
 using System.Globalization;
 using Npgsql;
 
-using PgRaft.Cluster.Tests.Harness;
-
 namespace PgRaft.Cluster.Tests.Support;
 
 internal sealed class TimedPuts : IAsyncDisposable
