@@ -13,33 +13,36 @@ namespace PgRaft.Cluster.Tests;
 public sealed class LargeStateTests : ServerTest
 {
     private const int Writers = 4;
-    private const int ValueBytes = 4096;
+    private const int SmallStateValueBytes = 4096;
     private const double SlowerAtMost = 5;
 
     // More than pgraft.snapshot_interval, so that there is a snapshot and the log is compacted.
     private const int SmallKeys = 11_000;
-    private const int LargeKeys = 128_000;
 
     [Fact]
     public async Task Members_join_by_snapshot_while_the_leader_serves()
     {
-        await JoinsAsync(SmallKeys, 1_500);
+        await JoinsAsync(SmallKeys, SmallStateValueBytes, 1_500);
     }
 
-    [Fact]
+    [Theory]
     [Trait("Category", "long")]
-    public async Task Members_join_by_a_snapshot_of_500_MB_while_the_leader_serves()
+    [InlineData(128_000, 4_096)]
+    [InlineData(500_000, 1_000)]
+    public async Task Members_join_by_a_snapshot_of_500_MB_while_the_leader_serves(
+        int keys, int valueBytes)
     {
-        await JoinsAsync(LargeKeys, 10_000);
+        await JoinsAsync(keys, valueBytes, 10_000);
     }
 
-    private async Task JoinsAsync(int keys, int measuredPuts)
+    private async Task JoinsAsync(int keys, int valueBytes, int measuredPuts)
     {
         var cluster = await NewClusterAsync(3, Founding.InitialCluster);
         var leader = await cluster.LeaderAsync();
-        await BulkLoad.PutAsync(leader, keys, ValueBytes);
+        await BulkLoad.PutAsync(leader, keys, valueBytes);
         await SnapshotOfNearlyAllAsync(leader);
         var term = await leader.ScalarAsync<long>("SELECT pgraft_get_term()");
+        Note($"{keys} keys of {valueBytes} bytes");
         await using (var puts = new TimedPuts(leader, Writers))
         {
             await puts.UntilAsync(measuredPuts);

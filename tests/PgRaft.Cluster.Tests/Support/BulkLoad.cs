@@ -28,8 +28,9 @@ internal static class BulkLoad
         for (var from = first; from <= last; from += Portion)
         {
             var count = await connection.ScalarAsync<long>(
-                "SELECT count(*) FILTER (WHERE pgraft_kv_put('bulk/' || i, rpad(i || ' ', $3, 'v')))"
-                + " FROM generate_series($1, $2) i",
+                "SELECT count(*) FILTER "
+                + "(WHERE pgraft_kv_put('bulk/' || i, rpad(i || ' ', $3, 'v'))) "
+                + "FROM generate_series($1, $2) i",
                 from, Math.Min(last, from + Portion - 1), valueBytes);
             Assert.Equal(Math.Min(last, from + Portion - 1) - from + 1, count);
         }

@@ -16,7 +16,8 @@ internal sealed record LeadershipSamples(DateTime LastTrue, long TrueAnswers, lo
 
 internal static class LeadershipSampler
 {
-    /// <summary>Falses in a row after which the sampler ends: a quarter of a second or so.</summary>
+    /// <summary>Falses in a row after which the sampler ends: a quarter of a second or so.
+    /// </summary>
     public const int EnoughFalse = 100_000;
 
     private const string IsSampling =
