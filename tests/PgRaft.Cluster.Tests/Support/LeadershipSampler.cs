@@ -24,7 +24,8 @@ internal static class LeadershipSampler
         "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')";
 
     /// <summary>Starts a sampler on a leader and returns once it has been told so. Its result is
-    /// there when leadership has been denied often enough in a row.</summary>
+    /// there when leadership has been denied often enough in a row, or after half a minute.
+    /// </summary>
     public static async Task<Task<LeadershipSamples>> StartAsync(TestServer leader)
     {
         var sampling = RunAsync(leader);
@@ -53,6 +54,7 @@ internal static class LeadershipSampler
         CREATE FUNCTION pg_temp.sample_leadership() RETURNS text LANGUAGE plpgsql AS $$
         DECLARE
             asked timestamptz;
+            begun timestamptz := clock_timestamp();
             answer boolean;
             last_true timestamptz := 'epoch';
             trues bigint := 0;
@@ -70,6 +72,7 @@ internal static class LeadershipSampler
                 ELSE
                     falses := falses + 1;
                 END IF;
+                EXIT WHEN asked > begun + interval '30 seconds';
             END LOOP;
             RETURN concat_ws(
                 '|', (extract(epoch FROM last_true) * 1000000)::bigint, trues, falses);

@@ -13,7 +13,7 @@ namespace PgRaft.Cluster.Tests.Support;
 
 internal sealed class TimedPuts : IAsyncDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _writers;
