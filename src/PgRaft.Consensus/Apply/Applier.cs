@@ -103,7 +103,7 @@ internal sealed partial class Applier : IAsyncDisposable
         try
         {
             received.CommitReceived();
-            var image = ReadCurrent();
+            var image = ReadCurrent(_snapshots);
             if (image.AppliedIndex > AppliedIndex)
             {
                 _stateMachine.Restore(image);
@@ -132,8 +132,7 @@ internal sealed partial class Applier : IAsyncDisposable
             return false;
         }
 
-        using var stream = snapshots.OpenRead();
-        stateMachine.Restore(SnapshotReader.Read(stream));
+        stateMachine.Restore(ReadCurrent(snapshots));
         return true;
     }
 
@@ -269,10 +268,18 @@ internal sealed partial class Applier : IAsyncDisposable
         Applied?.Invoke();
     }
 
-    private StateImage ReadCurrent()
+    private static StateImage ReadCurrent(SnapshotStore snapshots)
     {
-        using var stream = _snapshots.OpenRead();
-        return SnapshotReader.Read(stream);
+        using var stream = snapshots.OpenRead();
+        try
+        {
+            return SnapshotReader.Read(stream);
+        }
+        catch (InvalidDataException e)
+        {
+            // The content has checksums of its own, which fail before that of the whole file.
+            throw SnapshotStore.Damaged(stream, e);
+        }
     }
 
     private void SnapshotIfDue()

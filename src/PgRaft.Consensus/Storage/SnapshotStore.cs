@@ -62,6 +62,13 @@ public sealed class SnapshotStore
     /// is damaged, now or while it is read (<see cref="StatusCode.IoError"/>).</exception>
     public Stream OpenRead() => OpenCurrent((file, info) => new SnapshotReadStream(file, info));
 
+    // What to throw when the content that is being read turns out to make no sense.
+    internal static PgraftException Damaged(Stream content, InvalidDataException cause)
+    {
+        var stream = (SnapshotReadStream)content;
+        return StorageErrors.Damaged(stream.Path, stream.FileOffset, cause.Message);
+    }
+
     /// <summary>Opens the current snapshot's file as it is, to be sent to a follower.</summary>
     /// <param name="info">What is being sent.</param>
     /// <returns>A seekable stream over the file; it outlives a newer snapshot.</returns>

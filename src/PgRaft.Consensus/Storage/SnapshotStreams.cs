@@ -111,6 +111,11 @@ internal sealed class SnapshotReadStream : Stream
         set => Seek(value, SeekOrigin.Begin);
     }
 
+    internal string Path => _file.Path;
+
+    // How far the file has been read.
+    internal long FileOffset => _start + _position;
+
     public override int Read(Span<byte> buffer)
     {
         int count = (int)Math.Min(buffer.Length, Math.Max(0, Length - _position));

@@ -4,7 +4,6 @@
 using DotNet.Testcontainers.Builders;
 using DotNet.Testcontainers.Networks;
 using Npgsql;
-using PgRaft.Cluster.Tests.Harness;
 using Testcontainers.PostgreSql;
 
 namespace PgRaft.Cluster.Tests.Containers;

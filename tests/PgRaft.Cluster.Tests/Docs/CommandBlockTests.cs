@@ -6,7 +6,6 @@
 
 using System.Globalization;
 using System.Text.RegularExpressions;
-using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests.Docs;
 

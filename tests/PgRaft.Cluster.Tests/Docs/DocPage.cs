@@ -6,7 +6,6 @@
 //
 // Threading: immutable. Failure: a page that does not exist throws.
 
-using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests.Docs;
 

@@ -10,7 +10,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
-using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests.Docs;
 

@@ -2,7 +2,6 @@
 // are named exist, and docs/README.md lists every page.
 
 using System.Text.RegularExpressions;
-using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests.Docs;
 

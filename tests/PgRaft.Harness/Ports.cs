@@ -7,7 +7,7 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace PgRaft.Cluster.Tests.Harness;
+namespace PgRaft.Harness;
 
 internal static class Ports
 {

@@ -5,13 +5,14 @@
 
 using Npgsql;
 
-namespace PgRaft.Cluster.Tests.Harness;
+namespace PgRaft.Harness;
 
 public sealed partial class TestServer
 {
-    private string ConnectionString => new NpgsqlConnectionStringBuilder
+    /// <summary>How to connect, for callers with time limits of their own.</summary>
+    internal NpgsqlConnectionStringBuilder ConnectionSettings => new()
     {
-        Host = "127.0.0.1",
+        Host = Place.Address,
         Port = Port,
         Username = TestRun.SuperUser,
         Database = "postgres",
@@ -21,11 +22,16 @@ public sealed partial class TestServer
         SslMode = SslMode.Disable,
         GssEncryptionMode = GssEncryptionMode.Disable,
         IncludeErrorDetail = true,
-    }.ConnectionString;
+    };
 
-    public async Task<NpgsqlConnection> OpenAsync()
+    public Task<NpgsqlConnection> OpenAsync()
     {
-        var connection = new NpgsqlConnection(ConnectionString);
+        return OpenAsync(ConnectionSettings.ConnectionString);
+    }
+
+    internal static async Task<NpgsqlConnection> OpenAsync(string connectionString)
+    {
+        var connection = new NpgsqlConnection(connectionString);
         try
         {
             await connection.OpenAsync();
@@ -87,11 +93,5 @@ public sealed partial class TestServer
         return Poll.UntilAsync(
             $"log of node {NodeId} says /{pattern}/",
             () => System.Text.RegularExpressions.Regex.IsMatch(Log(), pattern));
-    }
-
-    /// <summary>The error a statement ends with; fails the test when there is none.</summary>
-    public Task<PostgresException> ErrorOfAsync(string sql)
-    {
-        return Assert.ThrowsAsync<PostgresException>(() => ExecuteAsync(sql));
     }
 }

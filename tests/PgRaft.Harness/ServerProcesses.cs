@@ -6,7 +6,7 @@ using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 
-namespace PgRaft.Cluster.Tests.Harness;
+namespace PgRaft.Harness;
 
 internal static class ServerProcesses
 {

@@ -1,19 +1,13 @@
-// The run of this test program as a whole: where the staged PostgreSQL is, who runs servers, and
+// The run of a test program as a whole: where the staged PostgreSQL is, who runs servers, and
 // the temporary directory everything lives in.
 //
 // Threading: the members are set once and may be read from any thread; the set of live servers is
 // guarded by its lock. Failure: when the tree or the staged server is missing every test fails
-// with a message that says what to run. At the end of the process, however it comes, the servers
-// that are still alive are killed by the pids recorded here and the directory is removed.
+// with a message that says what to run. At the end of the process, unless it is killed, the
+// servers that are still alive are killed by the pids recorded here, whatever else was registered
+// is undone in reverse order, and the directory is removed.
 
-using PgRaft.Cluster.Tests.Harness;
-using Xunit.Sdk;
-using Xunit.v3;
-
-[assembly: Parallelization(Mode = ParallelMode.None)]
-[assembly: AssemblyFixture(typeof(TestRun))]
-
-namespace PgRaft.Cluster.Tests.Harness;
+namespace PgRaft.Harness;
 
 public sealed class TestRun : IDisposable
 {
@@ -21,6 +15,7 @@ public sealed class TestRun : IDisposable
 
     private static readonly Lock Gate = new();
     private static readonly HashSet<int> LivePostmasters = [];
+    private static readonly Stack<Action> Undo = new();
     private static readonly Lazy<string> LazyTop = new(FindTop);
     private static readonly Lazy<string> LazyBin = new(FindBin);
     private static readonly Lazy<string> LazyDirectory = new(MakeDirectory);
@@ -49,6 +44,16 @@ public sealed class TestRun : IDisposable
         System.IO.Directory.CreateDirectory(path);
         await Command.GiveToServerUserAsync(path);
         return path;
+    }
+
+    /// <summary>Registers what must be undone when the run ends, after the servers are dead.
+    /// </summary>
+    internal static void AtEnd(Action undo)
+    {
+        lock (Gate)
+        {
+            Undo.Push(undo);
+        }
     }
 
     internal static void Remember(int postmaster)
@@ -82,6 +87,10 @@ public sealed class TestRun : IDisposable
             }
 
             LivePostmasters.Clear();
+            while (Undo.TryPop(out var undo))
+            {
+                undo();
+            }
         }
 
         if (LazyDirectory.IsValueCreated && System.IO.Directory.Exists(Directory))

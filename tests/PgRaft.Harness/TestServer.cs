@@ -7,7 +7,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace PgRaft.Cluster.Tests.Harness;
+namespace PgRaft.Harness;
 
 public sealed partial class TestServer : IAsyncDisposable
 {
@@ -17,15 +17,16 @@ public sealed partial class TestServer : IAsyncDisposable
 
     private readonly string _root;
 
-    private TestServer(string root, int nodeId, string binDirectory)
+    private TestServer(string root, int nodeId, string binDirectory, ServerPlace place)
     {
         _root = root;
         NodeId = nodeId;
+        Place = place;
         BinDirectory = binDirectory;
         Settings = new Dictionary<string, string>
         {
             ["port"] = Number(Port),
-            ["listen_addresses"] = "'127.0.0.1'",
+            ["listen_addresses"] = $"'{place.Address}'",
             ["unix_socket_directories"] = $"'{root}'",
             ["fsync"] = "off",
             ["shared_buffers"] = "16MB",
@@ -34,18 +35,21 @@ public sealed partial class TestServer : IAsyncDisposable
             ["shared_preload_libraries"] = "'pgraft'",
             ["pgraft.cluster_id"] = "'test-cluster'",
             ["pgraft.node_id"] = Number(nodeId),
-            ["pgraft.address"] = "'127.0.0.1'",
+            ["pgraft.address"] = $"'{place.Address}'",
             ["pgraft.port"] = Number(RaftPort),
         };
     }
 
-    public int NodeId { get; }
+    public int NodeId { get; private set; }
+
+    public ServerPlace Place { get; }
 
     public int Port { get; } = Ports.Next();
 
     public int RaftPort { get; } = Ports.Next();
 
-    public string BinDirectory { get; }
+    /// <summary>Where its programs are; takes effect at the next start or stop.</summary>
+    public string BinDirectory { get; set; }
 
     public string DataDirectory => Path.Combine(_root, "data");
 
@@ -65,19 +69,29 @@ public sealed partial class TestServer : IAsyncDisposable
     public int WorkerPid => ServerProcesses.WorkerOf(Postmaster);
 
     /// <summary>Makes a server with an empty database cluster; it is not started.</summary>
-    public static async Task<TestServer> CreateAsync(int nodeId, string? binDirectory = null)
+    public static async Task<TestServer> CreateAsync(
+        int nodeId, string? binDirectory = null, ServerPlace? place = null)
     {
-        var server = await CreateEmptyAsync(nodeId, binDirectory);
+        var server = await CreateEmptyAsync(nodeId, binDirectory, place);
         var template = await Template.Value;
         await Command.RunAsync("cp", "-a", template, server.DataDirectory);
         return server;
     }
 
     /// <summary>Makes a server that has no data directory yet (for a base backup).</summary>
-    public static async Task<TestServer> CreateEmptyAsync(int nodeId, string? binDirectory = null)
+    public static async Task<TestServer> CreateEmptyAsync(
+        int nodeId, string? binDirectory = null, ServerPlace? place = null)
     {
         var root = await TestRun.NewDirectoryAsync("n");
-        return new TestServer(root, nodeId, binDirectory ?? TestRun.BinDirectory);
+        return new TestServer(
+            root, nodeId, binDirectory ?? TestRun.BinDirectory, place ?? ServerPlace.Loopback);
+    }
+
+    /// <summary>Makes this server another node, from its next start on.</summary>
+    internal void BecomeNode(int nodeId)
+    {
+        NodeId = nodeId;
+        Settings["pgraft.node_id"] = Number(nodeId);
     }
 
     public async Task StartAsync()
@@ -191,8 +205,11 @@ public sealed partial class TestServer : IAsyncDisposable
 
     private Task<CommandResult> PgCtlAsync(string action, params string[] arguments)
     {
-        return Command.TryRunPostgresAsync(
-            BinDirectory, "pg_ctl", [action, "-s", "-w", "-D", DataDirectory, .. arguments]);
+        string[] all = [action, "-s", "-w", "-D", DataDirectory, .. arguments];
+        return Place.NetworkNamespace is { } network
+            ? Command.TryRunAsServerUserInAsync(
+                network, Path.Combine(BinDirectory, "pg_ctl"), all)
+            : Command.TryRunPostgresAsync(BinDirectory, "pg_ctl", all);
     }
 
     private int ReadPostmasterPid()

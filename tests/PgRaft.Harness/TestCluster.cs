@@ -2,11 +2,11 @@
 // agree.
 //
 // Threading: one test drives a cluster. Failure: what does not happen in time throws with what
-// was awaited; the servers' logs are added by the test's base class.
+// was awaited; the servers' logs are added by the caller.
 
 using System.Globalization;
 
-namespace PgRaft.Cluster.Tests.Harness;
+namespace PgRaft.Harness;
 
 public enum Founding
 {
@@ -169,11 +169,22 @@ public sealed class TestCluster : IAsyncDisposable
     private async Task AddNodesAsync()
     {
         await Task.WhenAll(_servers.Select(s => s.WaitForStateAsync("WAITING")));
-        Assert.True(await _servers[0].ScalarAsync<bool>("SELECT pgraft_init()"));
+        await TrueAsync("SELECT pgraft_init()");
         foreach (var server in _servers.Skip(1))
         {
-            Assert.True(await _servers[0].ScalarAsync<bool>(
-                "SELECT pgraft_add_node($1, '127.0.0.1', $2)", server.NodeId, server.RaftPort));
+            await TrueAsync(
+                "SELECT pgraft_add_node($1, $2, $3)",
+                server.NodeId,
+                server.Place.Address,
+                server.RaftPort);
+        }
+    }
+
+    private async Task TrueAsync(string sql, params object[] arguments)
+    {
+        if (!await _servers[0].ScalarAsync<bool>(sql, arguments))
+        {
+            throw new InvalidOperationException($"{sql}: the answer is not true.");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 using Npgsql;
 
-namespace PgRaft.Cluster.Tests.Harness;
+namespace PgRaft.Harness;
 
 internal static class Sql
 {

@@ -5,7 +5,7 @@
 
 using System.Diagnostics;
 
-namespace PgRaft.Cluster.Tests.Harness;
+namespace PgRaft.Harness;
 
 internal sealed record CommandResult(int Status, string Output);
 
@@ -31,6 +31,18 @@ internal static class Command
         string binDirectory, string program, params string[] arguments)
     {
         return TryRunAsServerUserAsync(Path.Combine(binDirectory, program), arguments);
+    }
+
+    /// <summary>Runs a program as the server's user in a network namespace. Needs root.</summary>
+    public static Task<CommandResult> TryRunAsServerUserInAsync(
+        string networkNamespace, string program, params string[] arguments)
+    {
+        return TryRunAsync(
+            "nsenter",
+            [
+                $"--net={ServerPlace.FileOf(networkNamespace)}",
+                "runuser", "-u", TestRun.ServerUser, "--", program, .. arguments,
+            ]);
     }
 
     public static Task<CommandResult> TryRunAsServerUserAsync(

@@ -6,7 +6,7 @@
 using System.Diagnostics;
 using Npgsql;
 
-namespace PgRaft.Cluster.Tests.Harness;
+namespace PgRaft.Harness;
 
 internal static class Poll
 {

@@ -1,0 +1,102 @@
+// Lies told to one server about its clocks and its disk, through a library that is preloaded into
+// its processes (Preload/faults.c). The machine's own clock is not touched.
+//
+// Threading: one test; the control file is mapped by the server's processes, which see a change at
+// once. Failure: a library that does not compile throws; one that cannot do its work ends the
+// server's start.
+
+using System.Buffers.Binary;
+using System.Globalization;
+
+namespace PgRaft.Cluster.Tests.Support;
+
+internal sealed class Faults
+{
+    public const int TrueRate = 1000;
+
+    private const int ControlBytes = 16;
+    private const int InputOutputError = 5;
+
+    private static readonly Lazy<Task<string>> Library = new(CompileAsync);
+
+    private readonly string _control;
+
+    private Faults(string control, string binDirectory)
+    {
+        _control = control;
+        BinDirectory = binDirectory;
+    }
+
+    /// <summary>For a server's <see cref="TestServer.BinDirectory"/>: starts it with the library.
+    /// </summary>
+    public string BinDirectory { get; }
+
+    /// <summary>Prepares the faults of one server, none of them in force.</summary>
+    /// <param name="clockPermille">Rate of its CLOCK_MONOTONIC; 1000 is true.</param>
+    public static async Task<Faults> CreateAsync(int clockPermille = TrueRate)
+    {
+        var library = await Library.Value;
+        var directory = await TestRun.NewDirectoryAsync("faults");
+        var control = Path.Combine(directory, "control");
+        await File.WriteAllBytesAsync(control, new byte[ControlBytes]);
+        var script = Path.Combine(directory, "pg_ctl");
+        var program = Path.Combine(TestRun.BinDirectory, "pg_ctl");
+        await File.WriteAllTextAsync(script, string.Create(
+            CultureInfo.InvariantCulture,
+            $"""
+            #!/bin/sh
+            export PGRAFT_FAULTS='{control}'
+            export PGRAFT_CLOCK_PERMILLE={clockPermille} PGRAFT_CLOCK_ORIGIN={NowNs()}
+            LD_PRELOAD='{library}' exec '{program}' "$@"
+
+            """));
+        File.SetUnixFileMode(
+            script,
+            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+                | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
+        return new Faults(control, directory);
+    }
+
+    /// <summary>Moves the server's wall clock to so far from the true time.</summary>
+    public void SetWallClock(TimeSpan offset)
+    {
+        Write(0, offset.Ticks * TimeSpan.NanosecondsPerTick);
+    }
+
+    /// <summary>Makes every fsync and fdatasync of the server fail, or work again.</summary>
+    public void FailSyncs(bool fail)
+    {
+        Write(sizeof(long), fail ? InputOutputError : 0);
+    }
+
+    /// <summary>Whether a process has the library.</summary>
+    public static async Task<bool> IsInAsync(int pid)
+    {
+        var maps = await File.ReadAllTextAsync($"/proc/{pid}/maps");
+        return maps.Contains(await Library.Value, StringComparison.Ordinal);
+    }
+
+    private static long NowNs()
+    {
+        return Environment.TickCount64 * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerMillisecond;
+    }
+
+    // Written in place: the server's mapping is of this file, not of its name.
+    private void Write(int offset, long value)
+    {
+        var bytes = new byte[sizeof(long)];
+        BinaryPrimitives.WriteInt64LittleEndian(bytes, value);
+        using var file = File.OpenHandle(_control, FileMode.Open, FileAccess.Write);
+        RandomAccess.Write(file, bytes, offset);
+    }
+
+    private static async Task<string> CompileAsync()
+    {
+        var library = Path.Combine(await TestRun.NewDirectoryAsync("preload"), "faults.so");
+        var source = Path.Combine(
+            TestRun.Top, "tests", "PgRaft.Cluster.Tests", "Preload", "faults.c");
+        await Command.RunAsync(
+            "gcc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source, "-ldl");
+        return library;
+    }
+}
