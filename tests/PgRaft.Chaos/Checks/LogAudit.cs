@@ -186,10 +186,17 @@ internal sealed class LogAudit(Action<string> wrong)
     {
         return entry.GetProperty("type").GetString() switch
         {
-            "opaque" => entry.GetProperty("data").GetString()?.Split(ValueEnd)[0],
+            "opaque" => ValueIn(entry.GetProperty("data").GetString()),
             "kv_put" when IsOfClients(entry) => entry.GetProperty("value").GetString(),
             _ => null,
         };
+    }
+
+    // What else is appended has no end of a value.
+    private static string? ValueIn(string? data)
+    {
+        var end = data?.IndexOf(ValueEnd, StringComparison.Ordinal) ?? -1;
+        return end < 0 ? null : data![..end];
     }
 
     private static bool IsOfClients(JsonElement put)
