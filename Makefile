@@ -42,14 +42,15 @@ SHIM_MAKE = $(MAKE) -C $(SHIM_DIR) -f $(TOP)/Makefile PGRAFT_SHIM_BUILD=1 PG_CON
 export PG_CONFIG
 
 .DEFAULT_GOAL := all
-.PHONY: all help shim core install uninstall setup stage demo test test-long verify fix bench clean \
+.PHONY: all help shim core install uninstall setup stage demo test test-long chaos verify fix bench clean \
 	check-headers check-dotnet
 
 all: shim core ## build the shim and the core
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(TOP)/Makefile | expand -t 14
-	@echo "Variables: PG_CONFIG (default pg_config), DESTDIR, KEEP=1 for demo, TIER for test"
+	@echo "Variables: PG_CONFIG (default pg_config), DESTDIR, KEEP=1 for demo, TIER for test,"
+	@echo "  SECONDS, SEED, NODES, OPTIONS for chaos"
 
 check-headers:
 	@test -f "$$($(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h" || { \
@@ -97,6 +98,12 @@ test: setup ## run all tests but the long ones (TIER=unit runs one tier)
 test-long: setup ## measurements that take minutes: memory, CPU, failover times
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long
+
+chaos: ## real servers under faults (SECONDS=60 SEED=random NODES=3 OPTIONS=)
+	@$(TOP)/build/setup.sh --chaos
+	@$(MAKE) --no-print-directory all
+	@$(TOP)/build/chaos.sh $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(NODES),--nodes $(NODES)) $(OPTIONS)
 
 verify: ## check format, layering and style without writing
 	@$(TOP)/build/verify.sh

@@ -31,6 +31,10 @@ internal sealed record ChaosReport
 
     public required long UnseenEntries { get; init; }
 
+    /// <summary>Messages in the servers' logs that should not be there, though nothing else is
+    /// wrong, and their numbers.</summary>
+    public required IReadOnlyDictionary<string, int> StrangeMessages { get; init; }
+
     public required TimeSpan LongestUnavailability { get; init; }
 
     public required IReadOnlyList<string> Violations { get; init; }
@@ -62,6 +66,11 @@ internal sealed record ChaosReport
             + $"{LeaseSamples} lease samples");
         Add(text, "longest time without a write while a majority was healthy",
             LongestUnavailability.TotalSeconds.ToString("F2", CultureInfo.InvariantCulture) + " s");
+        foreach (var (message, count) in StrangeMessages)
+        {
+            Add(text, "strange in the logs", $"{message}: {count}");
+        }
+
         Add(text, "violations", $"{Violations.Count}");
         foreach (var violation in Violations)
         {

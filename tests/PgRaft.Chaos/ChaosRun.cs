@@ -31,6 +31,7 @@ internal sealed class ChaosRun : IAsyncDisposable
     private readonly LogAudit _audit;
     private readonly ChaosCluster _cluster;
     private readonly Nemesis _nemesis;
+    private readonly ServerLogs _logs;
     private History _last = new();
     private long _operations;
 
@@ -40,6 +41,7 @@ internal sealed class ChaosRun : IAsyncDisposable
         _findings = findings;
         _cluster = cluster;
         _audit = new LogAudit(findings.Violation);
+        _logs = new ServerLogs(cluster);
         _nemesis = new Nemesis(cluster, findings, options, _availability);
     }
 
@@ -114,7 +116,7 @@ internal sealed class ChaosRun : IAsyncDisposable
     {
         var operations = _last.Operations;
         _operations += operations.Count;
-        foreach (var wrong in _lease.Check())
+        foreach (var wrong in _lease.Check().Concat(_logs.Check()))
         {
             _findings.Violation(wrong);
         }
@@ -152,6 +154,7 @@ internal sealed class ChaosRun : IAsyncDisposable
             LeaseSamples = _lease.Samples,
             Entries = _audit.Covered,
             VerifiedWrites = _audit.Verified,
+            StrangeMessages = _logs.Strange,
             UnseenEntries = _audit.Unseen,
             LongestUnavailability = _availability.Longest,
             Violations = _findings.Violations,

@@ -45,7 +45,7 @@ internal sealed class LeaseCheck
                 NoteLeader(sample, sample.NodeId);
             }
 
-            if (sample.Leader != 0)
+            if (sample.Leader != 0 && !(sample.IsLeader && sample.Leader == sample.NodeId))
             {
                 NoteLeader(sample, sample.Leader);
             }

@@ -124,7 +124,7 @@ internal sealed class NodeNetwork
     }
 
     // At the end of the process, where nothing can be awaited.
-    private void Remove()
+    public void Remove()
     {
         for (var slot = 0; slot < _namespaces.Count; slot++)
         {

@@ -67,11 +67,18 @@ internal sealed class ChaosNode
     /// processes.</summary>
     public async Task<IReadOnlyList<int>> FreezeAsync(bool workerOnly)
     {
-        int[] frozen = workerOnly
-            ? [Server.WorkerPid]
-            : [Server.Postmaster, .. ServerProcesses.ChildrenOf(Server.Postmaster)];
-        await SignalAsync("-STOP", frozen);
-        return frozen;
+        if (workerOnly)
+        {
+            int[] worker = [Server.WorkerPid];
+            await SignalAsync("-STOP", worker);
+            return worker;
+        }
+
+        // The postmaster first, so that it makes no child that goes on.
+        await SignalAsync("-STOP", [Server.Postmaster]);
+        var children = ServerProcesses.ChildrenOf(Server.Postmaster);
+        await SignalAsync("-STOP", children);
+        return [Server.Postmaster, .. children];
     }
 
     /// <summary>Thaws what was frozen; a process that is gone meanwhile is left out.</summary>
