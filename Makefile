@@ -42,14 +42,15 @@ SHIM_MAKE = $(MAKE) -C $(SHIM_DIR) -f $(TOP)/Makefile PGRAFT_SHIM_BUILD=1 PG_CON
 export PG_CONFIG
 
 .DEFAULT_GOAL := all
-.PHONY: all help shim core install uninstall setup stage demo test test-long verify fix bench clean \
-	check-headers check-dotnet fault-runs
+.PHONY: all help shim core install uninstall setup stage demo test test-long chaos fault-runs verify fix \
+	bench clean check-headers check-dotnet
 
 all: shim core ## build the shim and the core
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(TOP)/Makefile | expand -t 14
-	@echo "Variables: PG_CONFIG (default pg_config), DESTDIR, KEEP=1 for demo, TIER for test"
+	@echo "Variables: PG_CONFIG (default pg_config), DESTDIR, KEEP=1 for demo, TIER for test,"
+	@echo "  SECONDS, SEED, NODES, OPTIONS for chaos"
 
 check-headers:
 	@test -f "$$($(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h" || { \
@@ -98,17 +99,19 @@ test-long: setup ## measurements that take minutes: memory, CPU, failover times
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long
 
-RUNS ?= 100
-SEED ?= 1
-SIZE ?= 0
-AT_ONCE ?= 2
-
-fault-runs: check-dotnet ## seeded fault runs in one process (RUNS, SEED, SIZE: 3, 5, 7, 0 = mixed; AT_ONCE)
+fault-runs: check-dotnet ## seeded fault runs in one process (RUNS=100 SEED=1 SIZE=3, 5, 7 or 0: mixed; AT_ONCE=2)
 	dotnet build $(TOP)/tests/PgRaft.Consensus.Tests -c Release --nologo -v q
-	PGRAFT_FAULT_RUNS=$(RUNS) PGRAFT_FAULT_SEED=$(SEED) PGRAFT_FAULT_SIZE=$(SIZE) \
-	  PGRAFT_FAULT_AT_ONCE=$(AT_ONCE) PGRAFT_FAULT_KEEP=$(ARTIFACTS)/fault-runs \
+	PGRAFT_FAULT_RUNS=$(or $(RUNS),100) PGRAFT_FAULT_SEED=$(or $(SEED),1) \
+	  PGRAFT_FAULT_SIZE=$(or $(SIZE),0) PGRAFT_FAULT_AT_ONCE=$(or $(AT_ONCE),2) \
+	  PGRAFT_FAULT_KEEP=$(ARTIFACTS)/fault-runs \
 	  $(TOP)/tests/PgRaft.Consensus.Tests/bin/Release/net10.0/PgRaft.Consensus.Tests \
 	  -noLogo -noColor -explicit only -method '*.FaultTests.ManyRuns'
+
+chaos: ## real servers under faults (SECONDS=60 SEED=random NODES=3 OPTIONS=)
+	@$(TOP)/build/setup.sh --chaos
+	@$(MAKE) --no-print-directory all
+	@$(TOP)/build/chaos.sh $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(NODES),--nodes $(NODES)) $(OPTIONS)
 
 verify: ## check format, layering and style without writing
 	@$(TOP)/build/verify.sh

@@ -100,19 +100,46 @@ install_packages()
         -o Dpkg::Options::=--force-confold "$@" >&2
 }
 
+update_lists()
+{
+    say "setup: apt-get update"
+    run_as_root apt-get update -q >&2 || say "setup: apt-get update failed; going on with the lists that are there"
+}
+
 install_what_is_missing()
 {
     local version
     local -a packages
     command -v apt-get >/dev/null ||
         die "no apt-get here: install PostgreSQL $PG_OLDEST or later with its server headers, gcc, make and zlib's headers yourself"
-    say "setup: apt-get update"
-    run_as_root apt-get update -q >&2 || say "setup: apt-get update failed; going on with the lists that are there"
+    update_lists
     version=$(choose_version) || die "apt offers no PostgreSQL $PG_OLDEST or later"
     mapfile -t packages < <(packages_missing "$version")
     install_packages "${packages[@]}"
     everything_is_there ||
         die "still missing after the installation: $(packages_missing "$version" | tr '\n' ' ')"
+}
+
+network_packages_missing()
+{
+    command -v ip >/dev/null || printf 'iproute2\n'
+    command -v iptables-restore >/dev/null || printf 'iptables\n'
+    command -v nsenter >/dev/null || printf 'util-linux\n'
+}
+
+# What chaos needs to cut the network between its servers.  It runs without, and
+# says so; so a machine where they cannot be installed is no reason to fail.
+install_network_tools()
+{
+    local -a packages
+    mapfile -t packages < <(network_packages_missing)
+    [ ${#packages[@]} -gt 0 ] || return 0
+    if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
+        say "setup: not installed, and not installable here: ${packages[*]}"
+        return
+    fi
+    update_lists
+    install_packages "${packages[@]}" || say "setup: cannot install ${packages[*]}"
 }
 
 check_version()
@@ -139,6 +166,9 @@ main()
 {
     if ! everything_is_there; then
         install_what_is_missing
+    fi
+    if [ "${1:-}" = --chaos ]; then
+        install_network_tools
     fi
     check_version
     check_dotnet

@@ -5,15 +5,18 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.InteropServices;
 
 namespace PgRaft.Harness;
 
 internal static class ServerProcesses
 {
+    private const int StateField = 0;
     private const int ParentField = 1;
     private const int UserTicksField = 11;
     private const int SystemTicksField = 12;
     private const double TicksPerSecond = 100;
+    private const int SignalStop = 19;
 
     /// <summary>
     /// Whether there is such a process. One that has ended but has not been waited for counts: a
@@ -62,13 +65,22 @@ internal static class ServerProcesses
         return (user + system) / TicksPerSecond;
     }
 
-    /// <summary>Sends SIGKILL to a server's postmaster and all of its children at once.</summary>
-    public static void KillAll(int postmaster)
+    /// <summary>
+    /// Sends SIGKILL to a server's postmaster and all of its children at once, and returns them.
+    /// The postmaster is stopped first: a child that it makes while the others are listed would
+    /// survive, wait for locks of the dead, and keep the server from starting again.
+    /// </summary>
+    public static IReadOnlyList<int> KillAll(int postmaster)
     {
-        foreach (var pid in (int[])[postmaster, .. ChildrenOf(postmaster)])
+        _ = SendSignal(postmaster, SignalStop);
+        SpinWait.SpinUntil(() => Statistics(postmaster)?[StateField] is null or "T" or "Z");
+        int[] all = [postmaster, .. ChildrenOf(postmaster)];
+        foreach (var pid in all)
         {
             Kill(pid);
         }
+
+        return all;
     }
 
     public static void Kill(int pid)
@@ -84,6 +96,10 @@ internal static class ServerProcesses
             // Already gone, which is what was wanted.
         }
     }
+
+    [DllImport("libc", EntryPoint = "kill")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int SendSignal(int pid, int signal);
 
     // The fields of /proc/PID/stat after the process's name, beginning with its state.
     private static string[]? Statistics(int pid)

@@ -141,8 +141,7 @@ public sealed partial class TestServer : IAsyncDisposable
     public async Task KillAsync()
     {
         var postmaster = Postmaster;
-        int[] all = [postmaster, .. ServerProcesses.ChildrenOf(postmaster)];
-        ServerProcesses.KillAll(postmaster);
+        var all = ServerProcesses.KillAll(postmaster);
         await Poll.UntilAsync($"server {NodeId} is dead", () => !all.Any(ServerProcesses.Exists));
         Gone(postmaster);
     }

@@ -1,0 +1,145 @@
+// A TCP proxy that hands on every byte late: a slow network on a machine whose kernel has no
+// netem. What is sent arrives in order, each piece after a delay of its own.
+//
+// Threading: one task accepts, two a connection move bytes. Failure: a side that breaks breaks the
+// other; closing the proxy breaks all of its connections.
+
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Threading.Channels;
+
+namespace PgRaft.Chaos.Network;
+
+/// <param name="Shortest">Least delay of a piece, one way.</param>
+/// <param name="Longest">Most delay of a piece, one way.</param>
+internal readonly record struct DelayRange(TimeSpan Shortest, TimeSpan Longest)
+{
+    public TimeSpan Next() =>
+        Shortest + ((Longest - Shortest) * Random.Shared.NextDouble());
+}
+
+internal sealed class DelayProxy : IAsyncDisposable
+{
+    private const int PieceBytes = 64 * 1024;
+    private const int MaxPiecesUnderWay = 64;
+
+    private readonly TcpListener _listener;
+    private readonly IPEndPoint _target;
+    private readonly DelayRange _delay;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly ConcurrentDictionary<int, Task> _connections = new();
+    private readonly Task _accepting;
+
+    /// <summary>Listens at an own address, on a port of its choice.</summary>
+    public DelayProxy(IPAddress address, IPEndPoint target, DelayRange delay)
+    {
+        _target = target;
+        _delay = delay;
+        _listener = new TcpListener(address, 0);
+        _listener.Start();
+        _accepting = AcceptAsync();
+    }
+
+    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        _listener.Stop();
+        await _accepting;
+        await Task.WhenAll(_connections.Values);
+        _stop.Dispose();
+    }
+
+    private async Task AcceptAsync()
+    {
+        var number = 0;
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                var client = await _listener.AcceptTcpClientAsync(_stop.Token);
+                _connections[number++] = Task.Run(() => ServeAsync(client));
+            }
+            catch (Exception e) when (IsEnd(e))
+            {
+                // Closed, or a client that was gone before it was accepted.
+            }
+        }
+    }
+
+    private async Task ServeAsync(TcpClient client)
+    {
+        using var near = client;
+        using var far = new TcpClient { NoDelay = true };
+        near.NoDelay = true;
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+        try
+        {
+            await far.ConnectAsync(_target, either.Token);
+            await Task.WhenAny(
+                MoveAsync(near.GetStream(), far.GetStream(), either.Token),
+                MoveAsync(far.GetStream(), near.GetStream(), either.Token));
+        }
+        catch (Exception e) when (IsEnd(e))
+        {
+            // The other side learns of it by the closing of its connection.
+        }
+        finally
+        {
+            await either.CancelAsync();
+        }
+    }
+
+    private async Task MoveAsync(NetworkStream from, NetworkStream to, CancellationToken end)
+    {
+        var pieces = Channel.CreateBounded<(byte[] Bytes, long Due)>(MaxPiecesUnderWay);
+        var sending = SendAsync(pieces.Reader, to, end);
+        try
+        {
+            var buffer = new byte[PieceBytes];
+            while (await from.ReadAsync(buffer, end) is var count and > 0)
+            {
+                var due = Stopwatch.GetTimestamp()
+                    + (long)(_delay.Next().TotalSeconds * Stopwatch.Frequency);
+                await pieces.Writer.WriteAsync((buffer[..count], due), end);
+            }
+        }
+        catch (Exception e) when (IsEnd(e))
+        {
+            // As at the end of the stream.
+        }
+
+        pieces.Writer.TryComplete();
+        await sending;
+    }
+
+    private static async Task SendAsync(
+        ChannelReader<(byte[] Bytes, long Due)> pieces, NetworkStream to, CancellationToken end)
+    {
+        try
+        {
+            await foreach (var (bytes, due) in pieces.ReadAllAsync(end))
+            {
+                var left = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), due);
+                if (left > TimeSpan.Zero)
+                {
+                    // The delay is what the proxy is for.
+                    await Task.Delay(left, end);
+                }
+
+                await to.WriteAsync(bytes, end);
+            }
+        }
+        catch (Exception e) when (IsEnd(e))
+        {
+            // The reading side ends with the connection.
+        }
+    }
+
+    private static bool IsEnd(Exception e) =>
+        e is IOException or SocketException or OperationCanceledException
+            or ObjectDisposedException;
+}
