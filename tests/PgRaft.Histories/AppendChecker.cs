@@ -78,7 +78,8 @@ internal static class AppendChecker
             .FirstOrDefault(g => g.Skip(1).Any());
         return twice is null
             ? null
-            : $"'{twice.Key}' is in the final log at {string.Join(" and ", twice.Select(e => e.Index))}";
+            : $"'{twice.Key}' is in the final log at "
+                + string.Join(" and ", twice.Select(e => e.Index));
     }
 
     private static string? Misplaced(

@@ -2,9 +2,10 @@
 // Wing and Gong's with Lowe's memory, as RegisterSearch, which is faster where there are none.
 //
 // Calls and returns stand in a linked list by time; an operation can be next when its call comes
-// before the first return that is left. What only looks (a read, a comparison that failed) and holds
-// now can always go next, so it is never a choice. A value that is still to be read or compared with
-// successfully, but can never be written again, must not be overwritten by anything else.
+// before the first return that is left. What only looks (a read, a comparison that failed) and
+// holds now can always go next, so it is never a choice. A value that is still to be read or
+// compared with successfully, but can never be written again, must not be overwritten by anything
+// else.
 // Threading: one thread, one use. Failure: out of time is a verdict of its own.
 using System.Globalization;
 using System.Runtime.InteropServices;

@@ -13,7 +13,8 @@ failed=0
 cp -r "$top/src" "$top/build" "$top/global.json" "$top/.editorconfig" "$work/"
 mkdir "$work/tests"
 cp -r "$top/tests/Directory.Build.props" "$top/tests/PgRaft.Core.Tests" \
-    "$top/tests/PgRaft.Consensus.Tests" "$top/tests/PgRaft.Server.Tests" "$work/tests/"
+    "$top/tests/PgRaft.Consensus.Tests" "$top/tests/PgRaft.Server.Tests" "$top/tests/PgRaft.Histories" \
+    "$work/tests/"
 
 # Style is not the question here: a mutation may leave something unused.
 tests_in() {

@@ -116,7 +116,8 @@ internal sealed class NodeStorage : IDisposable
         var history = snapshots.Current is { } snapshot
             ? new ConfigurationHistory(
                 snapshot.Index, Configuration.Decode(snapshot.Configuration.Span))
-            : new ConfigurationHistory(0, FoundingFile.Read(options.Io, directory.Path) ?? Configuration.Empty);
+            : new ConfigurationHistory(
+                0, FoundingFile.Read(options.Io, directory.Path) ?? Configuration.Empty);
         ScanLog(log, history);
         bool blank = history.Latest.Configuration.IsEmpty && log.LastIndex == 0;
         if (blank && options.InitialCluster.Count > 0)

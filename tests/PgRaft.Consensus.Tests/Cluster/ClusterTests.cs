@@ -48,11 +48,11 @@ public sealed class ClusterTests
     public async Task RestartedMembersCatchUp()
     {
         await using var cluster = await TestCluster.FoundAsync(3);
-        var (leader, followers) = await cluster.RolesAsync();
+        var (_, followers) = await cluster.RolesAsync();
         await followers[0].StopAsync();
         for (int i = 0; i < 500; i++)
         {
-            await leader.PutAsync($"k{i % 7}", $"v{i}", TestCluster.Limit);
+            await cluster.PutAsync($"k{i % 7}", $"v{i}");
         }
 
         await followers[0].StartAsync(TestCluster.Limit);
@@ -64,10 +64,9 @@ public sealed class ClusterTests
     public async Task EverythingAcknowledgedSurvivesARestartOfAll()
     {
         await using var cluster = await TestCluster.FoundAsync(3);
-        var leader = await cluster.LeaderAsync();
         for (int i = 0; i < 100; i++)
         {
-            await leader.PutAsync($"k{i}", $"v{i}", TestCluster.Limit);
+            await cluster.PutAsync($"k{i}", $"v{i}");
         }
 
         await Task.WhenAll(cluster.Nodes.Select(n => n.StopAsync()));
@@ -85,15 +84,16 @@ public sealed class ClusterTests
             MaxLogEntries = 10,
         };
         await using var cluster = await TestCluster.FoundAsync(3, small);
-        var (leader, followers) = await cluster.RolesAsync();
+        var (_, followers) = await cluster.RolesAsync();
         await followers[0].StopAsync();
         string big = new('x', 4000);
         for (int i = 0; i < 6000; i += 50)
         {
             await Task.WhenAll(Enumerable.Range(i, 50).Select(
-                k => leader.PutAsync($"k{k % 50}", big + k, TestCluster.Limit).AsTask()));
+                k => cluster.PutAsync($"k{k % 50}", big + k)));
         }
 
+        var leader = await cluster.LeaderAsync();
         await cluster.UntilAsync(
             () => leader.Node.Status.FirstIndex > 1, "the leader's log to be compacted");
         await followers[0].StartAsync(TestCluster.Limit);

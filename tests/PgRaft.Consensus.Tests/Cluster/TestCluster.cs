@@ -5,6 +5,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Faults;
+using PgRaft.Core;
 
 namespace PgRaft.Consensus.Tests.Cluster;
 
@@ -115,6 +116,25 @@ internal sealed class TestCluster : IAsyncDisposable
             "a leader");
         return leader!;
     }
+
+    /// <summary>
+    /// Puts through whoever leads until it is acknowledged: on a busy machine leaders change.
+    /// </summary>
+    public Task PutAsync(string key, string value) => UntilAsync(
+        async () =>
+        {
+            try
+            {
+                await (await LeaderAsync()).PutAsync(key, value, Limit);
+                return true;
+            }
+            catch (PgraftException e) when (e.Code is StatusCode.NotLeader or StatusCode.NotDone
+                or StatusCode.OutcomeUnknown)
+            {
+                return false;
+            }
+        },
+        $"a put of {key} to be acknowledged");
 
     public async Task<(TestNode Leader, TestNode[] Followers)> RolesAsync()
     {

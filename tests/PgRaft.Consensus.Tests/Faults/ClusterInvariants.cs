@@ -1,5 +1,5 @@
-// Raft's invariants across members, from what is seen of them while a run goes on. The checks of one
-// node (Invariants) cannot see these: they compare nodes, and a node before and after a crash.
+// Raft's invariants across members, from what is seen of them while a run goes on. The checks of
+// one node (Invariants) cannot see these: they compare nodes, and a node before and after a crash.
 //
 // Threading: one lock. Failure: collected in Violations; nothing is thrown.
 namespace PgRaft.Consensus.Tests.Faults;
@@ -123,7 +123,9 @@ internal sealed class ClusterInvariants
         }
     }
 
-    /// <summary>State machine safety (Ongaro 2014 §3.6.3): one committed entry an index.</summary>
+    /// <summary>
+    /// State machine safety (Ongaro 2014 §3.6.3): one committed entry an index.
+    /// </summary>
     /// <param name="nodeId">Who has it committed.</param>
     /// <param name="entry">What.</param>
     /// <param name="seenInTerm">That node's term: it was committed in this term or an earlier.

@@ -1,7 +1,7 @@
 // Looks at every member all the time and hands what it sees to the invariants: who leads, votes,
 // logs, commit indexes, states, leases.
-// Threading: a thread of its own that looks every other millisecond; what matters only at the end is
-// read once more by LookAtEverything. Failure: collected in Invariants.
+// Threading: a thread of its own that looks every other millisecond; what matters only at the end
+// is read once more by LookAtEverything. Failure: collected in Invariants.
 using System.Buffers.Binary;
 using System.Diagnostics;
 using PgRaft.Consensus.Leadership;
@@ -42,7 +42,7 @@ internal sealed class ClusterWatcher : IAsyncDisposable
         _done.Dispose();
     }
 
-    /// <summary>Reads all logs and states from the beginning; the watching must have ended.</summary>
+    /// <summary>Reads all logs and states from the beginning; the watching has ended.</summary>
     public void LookAtEverything()
     {
         _progress.Clear();

@@ -130,7 +130,8 @@ internal sealed class FaultClients(
         }
         catch (PgraftException e)
         {
-            bool never = e.Code is StatusCode.NotLeader or StatusCode.NotDone or StatusCode.NoLeader;
+            bool never =
+                e.Code is StatusCode.NotLeader or StatusCode.NotDone or StatusCode.NoLeader;
             done = op with { Outcome = never ? Outcome.Failed : Outcome.Unknown };
         }
         catch (Exception e) when (e is InvalidOperationException or ObjectDisposedException)

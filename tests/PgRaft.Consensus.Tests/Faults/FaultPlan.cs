@@ -10,7 +10,7 @@ internal enum ClockFaults
     /// <summary>Up to 4 % fast or slow: within what leases allow for.</summary>
     Rates,
 
-    /// <summary>They also jump, forward and back: leases mean nothing, all else must hold.</summary>
+    /// <summary>They also jump: leases mean nothing, all else must hold.</summary>
     Jumps,
 }
 

@@ -53,7 +53,11 @@ internal sealed class FaultRun : IAsyncDisposable
             Network = _network,
             ElectionTimeout = plan.ElectionTimeoutMs,
         };
-        _cluster.Runtime = _cluster.Runtime with { SnapshotIntervalEntries = 60, MaxLogEntries = 40 };
+        _cluster.Runtime = _cluster.Runtime with
+        {
+            SnapshotIntervalEntries = 60,
+            MaxLogEntries = 40,
+        };
         _watcher = new ClusterWatcher(_cluster, plan.Clocks != ClockFaults.Jumps);
         _nemesis = new Nemesis(plan, _network, () => _members);
         _changes = new MembershipChanges(
@@ -163,7 +167,8 @@ internal sealed class FaultRun : IAsyncDisposable
             : 0.96 + (0.08 * _clockRates.NextDouble());
         var node = _cluster.Prepare(nodeId, new SimulatedDisk(), new TestClock(rate), founding);
         _cluster.Add(node);
-        var member = new RunMember(node, _network, _watcher.Invariants, disk => Lie(disk, _plan.Sabotage));
+        var member = new RunMember(
+            node, _network, _watcher.Invariants, disk => Lie(disk, _plan.Sabotage));
         _members = [.. _members, member];
         return member;
     }

@@ -5,6 +5,7 @@ using Xunit;
 
 namespace PgRaft.Consensus.Tests.Faults;
 
+[Collection(FaultCollection.Name)]
 public sealed class FaultTests
 {
     private const int ControlRuns = 50;
@@ -27,7 +28,8 @@ public sealed class FaultTests
         Assert.True(summary.Operations > 50, $"hardly anything was done: {summary}");
     }
 
-    // Each way to break the system must be caught, and soon: the figures are in docs/reliability.md.
+    // Each way to break the system must be caught, and soon: the figures are in
+    // docs/reliability.md.
     [Theory]
     [InlineData(Sabotage.StaleReads)]
     [InlineData(Sabotage.LogNotSynced)]
@@ -70,7 +72,8 @@ public sealed class FaultTests
         {
             MaxDegreeOfParallelism = Setting("PGRAFT_FAULT_AT_ONCE", 2),
         };
-        await Parallel.ForEachAsync(plans, atOnce, async (plan, _) => await summary.RunAloudAsync(plan));
+        await Parallel.ForEachAsync(
+            plans, atOnce, async (plan, _) => await summary.RunAloudAsync(plan));
         Console.Error.WriteLine(summary);
         Assert.True(summary.Violations.Count == 0, summary.ToString());
     }

@@ -62,7 +62,7 @@ internal sealed class FaultyNetwork : IAsyncDisposable
     /// <summary>Frames from one member to another take this long.</summary>
     public void Delay(int from, int to, TimeSpan delay) => Of(from, to).Latency = delay;
 
-    /// <summary>The next frame from one member to another breaks off, with its connection.</summary>
+    /// <summary>The next frame from one to another breaks off, with its connection.</summary>
     public void BreakInFrame(int from, int to) => Of(from, to).BreakNextFrame();
 
     /// <summary>All connections of a member break, as when its machine loses power.</summary>

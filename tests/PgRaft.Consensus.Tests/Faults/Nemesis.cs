@@ -94,8 +94,8 @@ internal sealed class Nemesis(
                 one.CrashSoon(_random.Next(1, 40));
                 return "power failure in an operation";
             case 15:
-                await Task.WhenAll(
-                    present.Select(m => m.CrashAsync(RandomSurvival(), new Random(_random.Next()))));
+                await Task.WhenAll(present.Select(
+                    m => m.CrashAsync(RandomSurvival(), new Random(_random.Next()))));
                 return "power failure of all";
             case 16:
                 one.FailSyncSoon(_random.Next(1, 10));

@@ -15,6 +15,7 @@ using Xunit;
 
 namespace PgRaft.Consensus.Tests.Faults;
 
+[Collection(FaultCollection.Name)]
 public sealed class NodePowerFailureTests
 {
     private const int MaxSyncs = 400;

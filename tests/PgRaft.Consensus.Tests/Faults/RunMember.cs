@@ -8,7 +8,8 @@ using PgRaft.Consensus.Tests.Storage;
 namespace PgRaft.Consensus.Tests.Faults;
 
 internal sealed class RunMember(
-    TestNode node, FaultyNetwork network, ClusterInvariants invariants, Action<SimulatedDisk> sabotage)
+    TestNode node, FaultyNetwork network, ClusterInvariants invariants,
+    Action<SimulatedDisk> sabotage)
     : IDisposable
 {
     /// <summary>What a violation begins with when a node refused what is on its disk.</summary>

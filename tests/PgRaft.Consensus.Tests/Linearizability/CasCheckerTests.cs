@@ -1,5 +1,5 @@
-// Compare-and-swap: histories whose verdict is known, every order of small ones, and long ones of an
-// atomic register with one lie in them.
+// Compare-and-swap: histories whose verdict is known, every order of small ones, and long ones of
+// an atomic register with one lie in them.
 using PgRaft.Histories;
 using Xunit;
 
@@ -120,7 +120,8 @@ public sealed class CasCheckerTests
         var ops = CasHistories.OfRegister(new Random(seed), processes, opsEach);
         Assert.Equal(new CheckResult.Linearizable(), RegisterChecker.Check(ops, Limit));
         int held = ops.FindIndex(
-            ops.Count / 2, o => o is { Kind: OperationKind.Cas, Swapped: true, Outcome: Outcome.Ok });
+            ops.Count / 2,
+            o => o is { Kind: OperationKind.Cas, Swapped: true, Outcome: Outcome.Ok });
         ops.Add(ops[held] with
         {
             Value = "thief",

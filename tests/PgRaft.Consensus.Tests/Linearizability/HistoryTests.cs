@@ -1,8 +1,7 @@
 // The recorder: nothing is lost between threads, and the file says what was recorded.
 using System.Text.Json;
-using Xunit;
-
 using PgRaft.Histories;
+using Xunit;
 
 namespace PgRaft.Consensus.Tests.Linearizability;
 

@@ -1,8 +1,7 @@
 // The checker against every order of small histories, and against long ones of an atomic register,
 // as they are and with one lie in them.
-using Xunit;
-
 using PgRaft.Histories;
+using Xunit;
 
 namespace PgRaft.Consensus.Tests.Linearizability;
 

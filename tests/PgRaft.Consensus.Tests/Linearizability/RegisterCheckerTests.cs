@@ -1,7 +1,6 @@
 // Histories whose verdict is known: one for each way a register can be wrong, and its lawful twin.
-using Xunit;
-
 using PgRaft.Histories;
+using Xunit;
 
 namespace PgRaft.Consensus.Tests.Linearizability;
 
