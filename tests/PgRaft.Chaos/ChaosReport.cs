@@ -49,7 +49,9 @@ internal sealed record ChaosReport
     public string Summary()
     {
         var text = new StringBuilder();
-        Add(text, "servers", $"{Options.Nodes}, seed {Options.Seed}, {Options.Seconds} s of faults");
+        Add(
+            text, "servers",
+            $"{Options.Nodes}, seed {Options.Seed}, {Options.Seconds} s of faults");
         if (NetworkMissing.Length > 0)
         {
             Add(text, "network", $"whole all the time: {NetworkMissing}");

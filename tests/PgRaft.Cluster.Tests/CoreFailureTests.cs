@@ -26,7 +26,8 @@ public sealed class CoreFailureTests : ServerTest
 
         await ContradictAsync(server, await server.ScalarAsync<string>("SHOW pgraft.cluster_id"));
 
-        await server.WaitForLogAsync("broken invariant: a leader sent entry 1 of term 1000");
+        await server.WaitForLogAsync(
+            "broken invariant: leader completeness: a leader sent entry 1 of term 1000");
         await Poll.UntilAsync(
             "another worker runs",
             async () => server.WorkerPid != worker && await server.WorkerStateAsync() == "RUNNING",

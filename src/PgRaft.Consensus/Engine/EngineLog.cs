@@ -329,8 +329,8 @@ internal sealed partial class EngineLog
         Changed?.Invoke();
     }
 
-    // Hazard 33: the engine gives up its role for good when a term cannot be saved, and says so in a
-    // line of its log only. So the node ends instead, and starts again. Called with _gate held.
+    // Hazard 33: the engine gives up its role for good when a term cannot be saved, and says so in
+    // a line of its log only. So the node ends instead, and starts again. Called with _gate held.
     private void SaveTerm(long term, int votedFor)
     {
         try

@@ -53,7 +53,8 @@ internal abstract class Member : IRaftClusterMember, IDisposable
     /// </summary>
     /// <remarks>The engine goes at least one entry back after such an answer, so it is put one
     /// entry ahead.</remarks>
-    protected void ContinueAt(long nextIndex) => Volatile.Write(ref _state.NextIndex, nextIndex + 1);
+    protected void ContinueAt(long nextIndex) =>
+        Volatile.Write(ref _state.NextIndex, nextIndex + 1);
 
     /// <inheritdoc/>
     public abstract Task<Result<bool>> VoteAsync(

@@ -52,7 +52,8 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     private readonly SharedDeadline _deadline = new();
     private readonly Lock _gate = new();
     private int _calls;
-    private bool _disposed;
+    private int _disposed;
+    private bool _closed;
 
     /// <inheritdoc/>
     public override bool IsRemote => true;
@@ -211,16 +212,9 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        bool isLast;
-        lock (_gate)
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
-            isLast = !_disposed && _calls == 0;
-            _disposed = true;
-        }
-
-        if (isLast)
-        {
-            Close();
+            _ = CloseLaterAsync();
         }
 
         base.Dispose(disposing);
@@ -228,12 +222,28 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
 
     // Hazard 26: a member is disposed when it is removed, but the engine may still be in a round
     // that needs its answer: the one before the removal took effect. Without it the round of the
-    // last two members would never end. So what is under way may finish; nothing is tried again.
+    // last two members would never end. So it goes on answering for as long as a round may take.
+    private async Task CloseLaterAsync()
+    {
+        await Task.Delay(AppendTimeout).ConfigureAwait(false);
+        bool isLast;
+        lock (_gate)
+        {
+            _closed = true;
+            isLast = _calls == 0;
+        }
+
+        if (isLast)
+        {
+            Close();
+        }
+    }
+
     private void Enter()
     {
         lock (_gate)
         {
-            if (_disposed)
+            if (_closed)
             {
                 throw new MemberUnavailableException(this, "the member was removed");
             }
@@ -247,7 +257,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         bool isLast;
         lock (_gate)
         {
-            isLast = --_calls == 0 && _disposed;
+            isLast = --_calls == 0 && _closed;
         }
 
         if (isLast)
@@ -262,8 +272,8 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         _deadline.Dispose();
     }
 
-    // Hazard 34: the engine expects nothing but an unavailable member or cancellation here; anything
-    // else would end its election without a word.
+    // Hazard 34: the engine expects nothing but an unavailable member or cancellation here;
+    // anything else would end its election without a word.
     private async Task<(long Term, byte Answer)> AskAsync(
         MessageType type, FrameWriter request, CancellationToken token)
     {
@@ -414,7 +424,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
                 return (answer, sentAt);
             }
             catch (MemberUnavailableException) when (!deadline.IsCancellationRequested
-                && !Volatile.Read(ref _disposed))
+                && !Volatile.Read(ref _closed))
             {
                 // A pause between dials, not a wait for an event: a refused port answers at once.
                 await Task.Delay(RetryPause, token).ConfigureAwait(false);

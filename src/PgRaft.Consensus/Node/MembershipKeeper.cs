@@ -97,7 +97,7 @@ internal sealed class MembershipKeeper(
     /// Hazard 30: the engine votes for its members only. A candidate may be a member by an entry
     /// that this node does not have yet, and then it may be the only one that can win. So it is
     /// made a member for the time of the request, in which this node does not stand itself.
-    /// <i>Source</i>: Ongaro 2014 §4.1, a server grants votes without consulting its configuration.
+    /// <i>Source</i>: Ongaro 2014 §4.1, a server grants votes without asking its configuration.
     /// </remarks>
     public async ValueTask<T> VoteAsync<T>(
         int candidateId, Func<ValueTask<T>> vote, CancellationToken token)

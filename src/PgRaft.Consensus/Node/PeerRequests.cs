@@ -198,8 +198,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     }
 
     // What a snapshot covers is committed, so whatever a leader has there is the same (Ongaro 2014
-    // §3.6.3). Refused, the leader would look for the place where the logs part below it, where there
-    // is nothing to compare.
+    // §3.6.3). Refused, the leader would look for the place where the logs part below it, where
+    // there is nothing to compare.
     private void SkipCovered(
         List<LogRecord> records, ref long previousIndex, ref long previousTerm)
     {

@@ -58,8 +58,8 @@ public sealed partial class RaftNode
                 StatusCode.WrongState, $"node {member.NodeId} is already a member");
         }
 
-        // Before there is a candidate: a second call for the same node would share it with the first
-        // and dispose it.
+        // Before there is a candidate: a second call for the same node would share it with the
+        // first and dispose it.
         if (Interlocked.Exchange(ref _changing, 1) != 0)
         {
             throw AnotherChange(null);

@@ -34,7 +34,8 @@ internal sealed class AppendClient(ChaosNode node, ClientPool pool, int number)
         var outcome = Outcome.Ok;
         try
         {
-            index = await connection.ScalarAsync<long>("SELECT pgraft_log_append($1, $2)", term, data);
+            index = await connection.ScalarAsync<long>(
+                "SELECT pgraft_log_append($1, $2)", term, data);
             Pool.Acknowledged();
         }
         catch (Exception e) when (Outcomes.IsExpected(e))

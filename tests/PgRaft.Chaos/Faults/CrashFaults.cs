@@ -6,7 +6,7 @@ using PgRaft.Harness;
 
 namespace PgRaft.Chaos.Faults;
 
-/// <summary>SIGKILL of the worker: PostgreSQL then restarts all of the server's processes.</summary>
+/// <summary>SIGKILL of the worker: PostgreSQL then restarts all its processes.</summary>
 internal sealed class KilledWorker(FaultContext context) : NodeFault(context)
 {
     public override async Task InjectAsync()

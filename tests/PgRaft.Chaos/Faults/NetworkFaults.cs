@@ -27,7 +27,8 @@ internal abstract class NetworkFault(FaultContext context) : Fault(context)
     }
 
     /// <summary>All links that lead from one side of a division to the other.</summary>
-    protected static IEnumerable<Link> Between(IReadOnlyCollection<int> a, IReadOnlyCollection<int> b)
+    protected static IEnumerable<Link> Between(
+        IReadOnlyCollection<int> a, IReadOnlyCollection<int> b)
     {
         return a.SelectMany(x => b.SelectMany(y => (Link[])[new(x, y), new(y, x)]));
     }
@@ -79,7 +80,8 @@ internal sealed class IsolatedLeader(FaultContext context) : NetworkFault(contex
 
     public override Task InjectAsync()
     {
-        return Network.CutAsync([.. Between([_slot], [.. Enumerable.Range(0, Count).Where(s => s != _slot)])]);
+        var others = Enumerable.Range(0, Count).Where(s => s != _slot);
+        return Network.CutAsync([.. Between([_slot], [.. others])]);
     }
 }
 

@@ -202,7 +202,7 @@ internal sealed class ClusterInvariants
     }
 
     /// <summary>
-    /// Lease exclusivity (Ongaro 2014 §6.4.1): from when a node is seen to hold the lease until the
+    /// Lease exclusivity (Ongaro 2014 §6.4.1): from when a node is seen to hold a lease until the
     /// end it was promised, no other holds it. The promise outlives the node.
     /// </summary>
     /// <param name="nodeId">Who holds it.</param>

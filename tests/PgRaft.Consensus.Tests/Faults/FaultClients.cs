@@ -112,7 +112,9 @@ internal sealed class FaultClients(
         {
             byte[] command = CommandEncoder.Opaque(System.Text.Encoding.UTF8.GetBytes(value));
             var done = await target.Node.ProposeAsync(command, term, token);
-            return op with { Index = done.Index };
+            return done.Result.Status == StatusCode.Ok
+                ? op with { Index = done.Index }
+                : throw new PgraftException(done.Result.Status, "fenced off");
         });
     }
 

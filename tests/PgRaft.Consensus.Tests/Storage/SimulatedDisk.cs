@@ -22,7 +22,7 @@ internal sealed class SimulatedDisk : IStorageIo
     private const int SectorBytes = 512;
 
     private readonly object _gate = new();
-    private static readonly ManualResetEventSlim _never = new();
+    private static readonly ManualResetEventSlim Never = new();
     private readonly SortedDictionary<string, Inode> _names = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, Inode> _durableNames = new(StringComparer.Ordinal);
     private readonly List<NameChange> _unsynced = [];
@@ -333,7 +333,7 @@ internal sealed class SimulatedDisk : IStorageIo
         if (SyncLatency > TimeSpan.Zero)
         {
             // The fault itself: time passes in the disk.
-            _never.Wait(SyncLatency);
+            Never.Wait(SyncLatency);
         }
 
         lock (_gate)
