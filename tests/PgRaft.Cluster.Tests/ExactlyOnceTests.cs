@@ -7,6 +7,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Npgsql;
 using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
@@ -59,16 +60,10 @@ public sealed class ExactlyOnceTests : ServerTest, IClassFixture<SharedCluster>
         var follower = await _cluster.FollowerAsync();
         await using var connection = await follower.OpenAsync();
         await connection.ExecuteAsync("SET pgraft.request_timeout = '50s'");
-        var worker = leader.WorkerPid;
-        await Command.RunAsync("kill", "-STOP", $"{worker}");
-        try
+        await using (await Freezer.ProcessesAsync(leader.WorkerPid))
         {
             Assert.NotEqual(0, await connection.ScalarAsync<long>(
                 "SELECT pgraft_kv_cas('frozen', 0, 'v')"));
-        }
-        finally
-        {
-            await Command.RunAsync("kill", "-CONT", $"{worker}");
         }
 
         await _cluster.LeaderAsync();
@@ -86,9 +81,7 @@ public sealed class ExactlyOnceTests : ServerTest, IClassFixture<SharedCluster>
         await using var connection = await follower.OpenAsync();
         await connection.ExecuteAsync("SELECT pgraft_kv_put('left', 'before')");
         await connection.ExecuteAsync("SET statement_timeout = '300ms'");
-        var worker = frozen.WorkerPid;
-        await Command.RunAsync("kill", "-STOP", $"{worker}");
-        try
+        await using (await Freezer.ProcessesAsync(frozen.WorkerPid))
         {
             var clock = Stopwatch.StartNew();
             var error = await Assert.ThrowsAsync<PostgresException>(
@@ -97,10 +90,6 @@ public sealed class ExactlyOnceTests : ServerTest, IClassFixture<SharedCluster>
             Assert.Equal("57014", error.SqlState);
             Assert.Contains("its outcome is unknown", error.Where, StringComparison.Ordinal);
             Assert.Equal(1, await connection.ScalarAsync<int>("SELECT 1"));
-        }
-        finally
-        {
-            await Command.RunAsync("kill", "-CONT", $"{worker}");
         }
 
         await connection.ExecuteAsync("SET statement_timeout = 0");
