@@ -225,6 +225,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     // last two members would never end. So it goes on answering for as long as a round may take.
     private async Task CloseLaterAsync()
     {
+        // The engine does not tell when its last round with this member has ended.
         await Task.Delay(AppendTimeout).ConfigureAwait(false);
         bool isLast;
         lock (_gate)
