@@ -103,7 +103,8 @@ public interface IRaftNode : IAsyncDisposable
 
     /// <summary>
     /// Leader only: removes a voter; returns when the new configuration is committed.
-    /// Removing the leader itself is refused with <see cref="StatusCode.WrongState"/>: call
+    /// Refused with <see cref="StatusCode.WrongState"/> when most of those who would remain do not
+    /// answer. Removing the leader itself is refused with <see cref="StatusCode.WrongState"/>: call
     /// <see cref="YieldLeadershipAsync"/> first and ask the new leader.
     /// </summary>
     Task RemoveMemberAsync(int nodeId, CancellationToken token);

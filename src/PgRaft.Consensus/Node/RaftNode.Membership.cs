@@ -98,6 +98,7 @@ public sealed partial class RaftNode
             throw new PgraftException(StatusCode.WrongState, $"node {nodeId} is not a member");
         }
 
+        RequireMajorityWithout(nodeId);
         await ChangeAsync(
             $"removing node {nodeId}", c => !c.Contains(nodeId),
             () => Engine.RemoveAsync(nodeId, new EngineConfigurations(Disk.Configurations), token),
@@ -136,6 +137,26 @@ public sealed partial class RaftNode
             : new PgraftException(
                 StatusCode.NotDone, $"{what} was not done", why,
                 "Check that the node is running and reachable, then run it again.", cause);
+    }
+
+    // A removal takes effect before it is committed, and is committed by those who remain: if most
+    // of them do not answer, the cluster would stand still until they come back.
+    private void RequireMajorityWithout(int nodeId)
+    {
+        var recently = TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs * 2);
+        var remaining = Disk.Configurations.Latest.Configuration.Addresses
+            .Where(a => a.NodeId != nodeId).ToArray();
+        int answering = remaining.Count(a => a.NodeId == SelfId
+            || Membership.FindPeer(a.NodeId)?.Contact.HeardWithin(recently) == true);
+        if (answering <= remaining.Length / 2)
+        {
+            throw new PgraftException(
+                StatusCode.WrongState,
+                $"removing node {nodeId} would leave the cluster without a majority",
+                $"Of the {remaining.Length} members that would remain, {answering} "
+                + $"{(answering == 1 ? "answers" : "answer")}.",
+                "Bring the others back, or remove those that do not answer first.");
+        }
     }
 
     private void RequireLeadership()

@@ -31,6 +31,27 @@ public sealed class LivenessGuardTests
         Assert.Equal("the removal", one.Get("after"));
     }
 
+    [Fact]
+    public async Task ARemovalThatWouldLeaveNoMajorityIsRefused()
+    {
+        await using var cluster = await TestCluster.FoundAsync(3);
+        var (leader, followers) = await cluster.RolesAsync();
+        var (down, up) = (followers[0].Address.NodeId, followers[1].Address.NodeId);
+        await followers[0].StopAsync();
+        await cluster.UntilAsync(
+            () => leader.Node.GetMembers().Single(m => m.Address.NodeId == down).IsActive == false,
+            "the stopped one to be missed");
+
+        var error = await Assert.ThrowsAsync<PgraftException>(
+            () => leader.Node.RemoveMemberAsync(up, TestCluster.Limit));
+
+        Assert.Equal(StatusCode.WrongState, error.Code);
+        await leader.PutAsync("after", "the refusal", TestCluster.Limit);
+        await leader.Node.RemoveMemberAsync(down, TestCluster.Limit);
+        await leader.PutAsync("after", "the removal", TestCluster.Limit);
+        Assert.Equal(2, leader.Node.GetMembers().Count);
+    }
+
     // The candidate is a member by an entry that this voter does not have yet.
     [Fact]
     public async Task ACandidateThatTheVoterDoesNotKnowYetGetsItsVote()
