@@ -20,7 +20,9 @@ public sealed class ChaosRunTests
     {
         await NeedsNetworkAsync();
 
-        var report = await ChaosRun.RunAsync(new ChaosOptions { Seconds = 60, Seed = 771198 }, Show);
+        // Its faults once removed a healthy member while another was down.
+        var options = new ChaosOptions { Seconds = 60, Seed = 771198 };
+        var report = await ChaosRun.RunAsync(options, Show);
 
         Assert.True(report.Violations.Count == 0, report.Summary());
         Assert.Empty(report.NetworkMissing);
