@@ -55,7 +55,7 @@ COMMENT ON FUNCTION pgraft_get_term() IS
 CREATE FUNCTION pgraft_get_worker_state() RETURNS text
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION pgraft_get_worker_state() IS
-	'RUNNING, STARTING, WAITING (no configuration yet), STOPPED or ERROR; of the live worker';
+	'RUNNING, STARTING, WAITING (no configuration yet), REMOVED (not a member any more), STOPPED or ERROR; of the live worker';
 
 CREATE FUNCTION pgraft_get_applied_index() RETURNS bigint
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
@@ -126,12 +126,17 @@ COMMENT ON FUNCTION pgraft_init() IS
 CREATE FUNCTION pgraft_add_node(node_id integer, address text, port integer) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION pgraft_add_node(integer, text, integer) IS
-	'on the leader: catches the node up, then makes it a voter; true once the new configuration is committed';
+	'on the leader: catches the node up, then makes it a voter; true once the new configuration is committed; pgraft.request_timeout bounds how long it may stand still';
 
 CREATE FUNCTION pgraft_remove_node(node_id integer) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION pgraft_remove_node(integer) IS
 	'on the leader: removes a member; true once the new configuration is committed';
+
+CREATE FUNCTION pgraft_update_node(node_id integer, address text, port integer) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION pgraft_update_node(integer, text, integer) IS
+	'on the leader: changes where peers reach a member; true once the new configuration is committed';
 
 CREATE FUNCTION pgraft_test() RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT;
@@ -234,6 +239,7 @@ REVOKE ALL ON FUNCTION
 	pgraft_log_get_replication_status(), pgraft_kv_get_stats(),
 	pgraft.get_endpoint_status(),
 	pgraft_init(), pgraft_add_node(integer, text, integer), pgraft_remove_node(integer),
+	pgraft_update_node(integer, text, integer),
 	pgraft_test(), pgraft_set_debug(boolean), pgraft_replicate_entry(text),
 	pgraft_log_append(bigint, text), pgraft_log_commit(bigint), pgraft_log_apply(bigint),
 	pgraft_log_get_entry(bigint), pgraft_log_sync_with_leader(),
@@ -251,6 +257,7 @@ GRANT EXECUTE ON FUNCTION
 
 GRANT EXECUTE ON FUNCTION
 	pgraft_init(), pgraft_add_node(integer, text, integer), pgraft_remove_node(integer),
+	pgraft_update_node(integer, text, integer),
 	pgraft_test(), pgraft_set_debug(boolean), pgraft_replicate_entry(text),
 	pgraft_log_append(bigint, text), pgraft_log_commit(bigint), pgraft_log_apply(bigint),
 	pgraft_log_get_entry(bigint), pgraft_log_sync_with_leader(),

@@ -9,6 +9,9 @@
  * the next request: the connection is closed on every error and cancel, and
  * belongs to one epoch of the worker.
  *
+ * A request that takes long may have words on its progress ahead of its answer.
+ * They become notices, and each gives it its whole time again.
+ *
  * Threading: the main thread of a backend, one request at a time.  All waiting
  * is on the latch and the socket, so cancel, timeouts and shutdown work.
  *
@@ -35,6 +38,13 @@
 
 /* Most answers fit: one system call reads them whole. */
 #define READ_AHEAD_BYTES 4096
+
+/* Bytes that were received and belong to no frame yet. */
+typedef struct ReadAhead
+{
+	size_t		count;			/* <= sizeof(bytes) */
+	char		bytes[READ_AHEAD_BYTES];
+} ReadAhead;
 
 /* Place of the socket in the set; added first. */
 #define SOCKET_EVENT 0
@@ -235,12 +245,14 @@ send_request(PgraftRequest *request, int64 deadline_ns)
 	return true;
 }
 
-/* Receives at least "least" bytes, at most "most"; returns how many. */
+/*
+ * Receives until there are at least "least" of at most "most" bytes, of which
+ * "bytes" are there; returns how many there are.
+ */
 static size_t
-receive(PgraftRequest *request, char *to, size_t least, size_t most, int64 deadline_ns)
+receive(PgraftRequest *request, char *to, size_t bytes, size_t least, size_t most,
+		int64 deadline_ns)
 {
-	size_t		bytes = 0;
-
 	while (bytes < least)
 	{
 		ssize_t		got = recv(connection, to + bytes, most - bytes, 0);
@@ -255,38 +267,87 @@ receive(PgraftRequest *request, char *to, size_t least, size_t most, int64 deadl
 	return bytes;
 }
 
+/* Receives a frame; what comes after it stays in "ahead". */
 static void
-receive_response(PgraftRequest *request, PgraftResponse *response, int64 deadline_ns)
+receive_frame(PgraftRequest *request, PgraftResponse *response, ReadAhead *ahead,
+			  int64 deadline_ns)
 {
-	char		start[READ_AHEAD_BYTES];
-	size_t		got;
+	char		header[PGRAFT_FRAME_HEADER_BYTES];
 	uint32		bytes;
+	size_t		got;
 	char	   *values;
 
 	/* An answer takes the core longer than a look that would find nothing. */
-	wait_ready(request, WL_SOCKET_READABLE, deadline_ns);
-	got = receive(request, start, PGRAFT_FRAME_HEADER_BYTES, sizeof(start), deadline_ns) -
-		PGRAFT_FRAME_HEADER_BYTES;
-	bytes = pgraft_response_body_bytes(start);
-	if (got > bytes)
-		give_up(request, PGRAFT_INTERNAL, "the cluster worker sent more than an answer");
+	if (ahead->count < sizeof(header))
+		wait_ready(request, WL_SOCKET_READABLE, deadline_ns);
+	ahead->count = receive(request, ahead->bytes, ahead->count, sizeof(header),
+						   sizeof(ahead->bytes), deadline_ns);
+	memcpy(header, ahead->bytes, sizeof(header));
+	bytes = pgraft_response_body_bytes(header);
+	got = Min(ahead->count - sizeof(header), bytes);
 	values = palloc(bytes + 1);
-	memcpy(values, start + PGRAFT_FRAME_HEADER_BYTES, got);
-	receive(request, values + got, bytes - got, bytes - got, deadline_ns);
-	pgraft_response_parse(response, start, values, bytes);
+	memcpy(values, ahead->bytes + sizeof(header), got);
+	ahead->count -= sizeof(header) + got;
+	memmove(ahead->bytes, ahead->bytes + sizeof(header) + got, ahead->count);
+	(void) receive(request, values, got, bytes, bytes, deadline_ns);
+	pgraft_response_parse(response, header, values, bytes);
 
 	/* Id 0 is about the connection: the core has too many.  Always an error. */
 	if (response->request_id != request->request_id &&
-		!(response->request_id == 0 && response->status != PGRAFT_OK))
+		!(response->request_id == 0 && response->status != PGRAFT_OK &&
+		  response->status != PGRAFT_PROGRESS))
 		give_up(request, PGRAFT_INTERNAL, "the cluster worker answered another request");
+}
+
+/* A word on progress: shown if it has a text. */
+static void
+show_progress(PgraftRequest *request, PgraftResponse *response)
+{
+	ErrorContextCallback *own_context = error_context_stack;
+	bool		isnull = true;
+	text	   *word = NULL;
+
+	if (response->columns != 1 || response->rows != 1)
+		give_up(request, PGRAFT_INTERNAL, "the cluster worker's word on progress is malformed");
+	word = pgraft_next_text(response, &isnull);
+	if (isnull)
+		return;
+
+	/* The context says that the outcome is unknown: of an error, not of this. */
+	error_context_stack = own_context->previous;
+	ereport(NOTICE,
+			(errmsg_internal("pgraft: %s", text_to_cstring(word))));
+	error_context_stack = own_context;
+}
+
+static int64
+deadline_from_now(void)
+{
+	return pgraft_now_ns() + (pgraft_request_timeout_ms + GRACE_MS) * NS_PER_MS;
+}
+
+static void
+receive_response(PgraftRequest *request, PgraftResponse *response, int64 deadline_ns)
+{
+	ReadAhead	ahead = {.count = 0};
+
+	for (;;)
+	{
+		receive_frame(request, response, &ahead, deadline_ns);
+		if (response->status != PGRAFT_PROGRESS)
+			break;
+		show_progress(request, response);
+		deadline_ns = deadline_from_now();
+	}
+	if (ahead.count > 0)
+		give_up(request, PGRAFT_INTERNAL, "the cluster worker sent more than an answer");
 	request->answered = true;
 }
 
 static void
 exchange(PgraftRequest *request, PgraftResponse *response)
 {
-	int64		deadline_ns = pgraft_now_ns() +
-		(pgraft_request_timeout_ms + GRACE_MS) * NS_PER_MS;
+	int64		deadline_ns = deadline_from_now();
 	bool		reused = is_reusable();
 
 	pgraft_request_seal(request, ++last_request_id, (uint32) pgraft_request_timeout_ms);

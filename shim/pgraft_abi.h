@@ -55,7 +55,8 @@ typedef enum PgraftStatusCode
 	PGRAFT_BUSY = 15,			/* 53300: too many connections or requests */
 	PGRAFT_NOT_FOUND = 16,		/* 02000 never leaves as an error; 22023 for a
 								 * log index out of range */
-	PGRAFT_EMPTY = 17			/* no log record is waiting */
+	PGRAFT_EMPTY = 17,			/* no log record is waiting */
+	PGRAFT_PROGRESS = 18		/* the request goes on; its answer follows */
 } PgraftStatusCode;
 
 typedef enum PgraftWorkerState
@@ -64,7 +65,8 @@ typedef enum PgraftWorkerState
 	PGRAFT_WORKER_STARTING = 1,
 	PGRAFT_WORKER_WAITING = 2,	/* runs, but holds no configuration yet */
 	PGRAFT_WORKER_RUNNING = 3,
-	PGRAFT_WORKER_ERROR = 4		/* failed; PgraftStatus.error says why */
+	PGRAFT_WORKER_ERROR = 4,	/* failed; PgraftStatus.error says why */
+	PGRAFT_WORKER_REMOVED = 5	/* runs, but is not a member any more */
 } PgraftWorkerState;
 
 typedef enum PgraftRole
@@ -217,6 +219,7 @@ typedef enum PgraftRequestCode
 	PGRAFT_REQ_GET_NODES = 4,
 	PGRAFT_REQ_TEST = 5,
 	PGRAFT_REQ_SET_DEBUG = 6,
+	PGRAFT_REQ_UPDATE_NODE = 8,
 	PGRAFT_REQ_LOG_APPEND = 10,
 	PGRAFT_REQ_LOG_WAIT_COMMIT = 11,
 	PGRAFT_REQ_LOG_WAIT_APPLY = 12,

@@ -13,11 +13,15 @@
 #include "utils/json.h"
 
 #define NODE_COLUMNS 5
+#define CHANGE_COLUMNS 2
 #define ENDPOINT_COLUMNS 6
+
+#define LARGEST_GOOD_SIZE 7
 
 PG_FUNCTION_INFO_V1(pgraft_init);
 PG_FUNCTION_INFO_V1(pgraft_add_node);
 PG_FUNCTION_INFO_V1(pgraft_remove_node);
+PG_FUNCTION_INFO_V1(pgraft_update_node);
 PG_FUNCTION_INFO_V1(pgraft_get_nodes);
 PG_FUNCTION_INFO_V1(pgraft_get_nodes_from_raft);
 PG_FUNCTION_INFO_V1(pgraft_get_endpoint_status);
@@ -33,6 +37,41 @@ pgraft_init(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(pgraft_call_bool(&request));
 }
 
+/*
+ * Sizes that cost more than they give: an even number tolerates no more
+ * failures than the odd one below it, and with many every write is slower.
+ */
+static void
+warn_of_size(int members)
+{
+	if (members > LARGEST_GOOD_SIZE)
+		ereport(WARNING,
+				(errmsg("pgraft: the cluster has %d members, more than %d", members,
+						LARGEST_GOOD_SIZE),
+				 errdetail("Each write waits for %d of them.", members / 2 + 1),
+				 errhint("Use 3, 5 or 7 members; put read replicas outside the cluster.")));
+	if (members % 2 == 0)
+		ereport(NOTICE,
+				(errmsg("pgraft: the cluster has %d members, an even number", members),
+				 errdetail("It tolerates the loss of %d, no more than with %d members.",
+						   (members - 1) / 2, members - 1),
+				 errhint("Use an odd number, 3, 5 or 7.")));
+}
+
+/* A change of the number of members. */
+static bool
+change_members(PgraftRequest *request)
+{
+	PgraftResponse response;
+	bool		isnull;
+	bool		done;
+
+	pgraft_call(request, CHANGE_COLUMNS, &response);
+	done = pgraft_next_bool(&response, &isnull);
+	warn_of_size(pgraft_next_int32(&response, &isnull));
+	return done;
+}
+
 Datum
 pgraft_add_node(PG_FUNCTION_ARGS)
 {
@@ -45,7 +84,7 @@ pgraft_add_node(PG_FUNCTION_ARGS)
 	pgraft_add_int32(&request, PG_GETARG_INT32(0));
 	pgraft_add_text(&request, PG_GETARG_TEXT_PP(1));
 	pgraft_add_int32(&request, PG_GETARG_INT32(2));
-	PG_RETURN_BOOL(pgraft_call_bool(&request));
+	PG_RETURN_BOOL(change_members(&request));
 }
 
 Datum
@@ -56,6 +95,21 @@ pgraft_remove_node(PG_FUNCTION_ARGS)
 	pgraft_reject_null(fcinfo, 0, "node_id");
 	pgraft_request_init(&request, PGRAFT_REQ_REMOVE_NODE, true, "remove node");
 	pgraft_add_int32(&request, PG_GETARG_INT32(0));
+	PG_RETURN_BOOL(change_members(&request));
+}
+
+Datum
+pgraft_update_node(PG_FUNCTION_ARGS)
+{
+	PgraftRequest request;
+
+	pgraft_reject_null(fcinfo, 0, "node_id");
+	pgraft_reject_null(fcinfo, 1, "address");
+	pgraft_reject_null(fcinfo, 2, "port");
+	pgraft_request_init(&request, PGRAFT_REQ_UPDATE_NODE, true, "update node");
+	pgraft_add_int32(&request, PG_GETARG_INT32(0));
+	pgraft_add_text(&request, PG_GETARG_TEXT_PP(1));
+	pgraft_add_int32(&request, PG_GETARG_INT32(2));
 	PG_RETURN_BOOL(pgraft_call_bool(&request));
 }
 

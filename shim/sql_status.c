@@ -40,6 +40,8 @@ state_name(PgraftWorkerState state)
 			return "RUNNING";
 		case PGRAFT_WORKER_ERROR:
 			return "ERROR";
+		case PGRAFT_WORKER_REMOVED:
+			return "REMOVED";
 	}
 	elog(ERROR, "pgraft: unknown worker state %d", (int) state);
 }

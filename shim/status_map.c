@@ -18,6 +18,7 @@ pgraft_sqlstate(int32 status)
 	{
 		case PGRAFT_OK:
 		case PGRAFT_EMPTY:
+		case PGRAFT_PROGRESS:
 			return ERRCODE_SUCCESSFUL_COMPLETION;
 		case PGRAFT_NOT_LEADER:
 		case PGRAFT_WRONG_STATE:
@@ -83,6 +84,7 @@ pgraft_raise_not_running(void)
 		case PGRAFT_WORKER_STARTING:
 		case PGRAFT_WORKER_WAITING:
 		case PGRAFT_WORKER_RUNNING:
+		case PGRAFT_WORKER_REMOVED:
 			break;
 	}
 	pgraft_raise(PGRAFT_NO_LEADER, "the cluster worker does not accept requests yet", NULL,

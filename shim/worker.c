@@ -227,6 +227,7 @@ follow_core(void)
 			fail(status.error_status, status.error);
 		case PGRAFT_WORKER_RUNNING:
 		case PGRAFT_WORKER_WAITING:
+		case PGRAFT_WORKER_REMOVED:
 			pg_atomic_write_u32(&pgraft_shared()->failures, 0);
 			warn_about_metrics();
 			started = true;

@@ -99,10 +99,27 @@ public interface IRaftNode : IAsyncDisposable
     /// Leader only: catches the node up, then makes it a voter; returns when the new
     /// configuration is committed.
     /// </summary>
-    Task AddMemberAsync(MemberAddress member, CancellationToken token);
+    /// <param name="member">Who it is and where.</param>
+    /// <param name="progress">Told whenever the node has more than before; called on core threads,
+    /// must not block. Null = nobody asks.</param>
+    /// <param name="token">Ends the attempt; what was not committed by then is undone, unless the
+    /// configuration has been sent (<see cref="StatusCode.OutcomeUnknown"/>).</param>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/>: a member already,
+    /// another change under way, or the node refuses. <see cref="StatusCode.TimedOut"/>: no
+    /// majority has confirmed this node as the leader.</exception>
+    Task AddMemberAsync(
+        MemberAddress member, IProgress<JoinProgress>? progress, CancellationToken token);
 
     /// <summary>
-    /// Leader only: removes a voter; returns when the new configuration is committed.
+    /// Leader only: changes where peers reach a member, this node included; returns when the new
+    /// configuration is committed. The member itself takes its place from its settings.
+    /// </summary>
+    /// <exception cref="PgraftException">As for <see cref="AddMemberAsync"/>.</exception>
+    Task UpdateMemberAsync(MemberAddress member, CancellationToken token);
+
+    /// <summary>
+    /// Leader only: removes a voter; returns when the new configuration is committed, and the
+    /// removed node has been told if it can be reached.
     /// Refused with <see cref="StatusCode.WrongState"/> when most of those who would remain do not
     /// answer. Removing the leader itself is refused with <see cref="StatusCode.WrongState"/>: call
     /// <see cref="YieldLeadershipAsync"/> first and ask the new leader.

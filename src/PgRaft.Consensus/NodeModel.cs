@@ -72,6 +72,10 @@ public sealed record NodeStatus
     /// <summary>Number of members in the committed configuration.</summary>
     public int Members { get; init; }
 
+    /// <summary>Log index of a committed configuration by which this node is not a member any more;
+    /// 0 = it has not been removed, as far as it knows.</summary>
+    public long RemovedIndex { get; init; }
+
     /// <summary>RPCs received from peers since start.</summary>
     public long MessagesProcessed { get; init; }
 
@@ -104,10 +108,33 @@ public sealed record MemberView(MemberAddress Address, bool IsLeader, bool? IsAc
 /// <param name="IsActive">Answered within the election timeout.</param>
 /// <param name="Lag">Entries in the leader's log that it has not acknowledged.</param>
 /// <param name="LastContactMs">Milliseconds since its last answer; null = never.</param>
-/// <param name="State">probe, replicate, snapshot or unreachable.</param>
+/// <param name="State">probe, replicate, snapshot or unreachable; catching up for a node that is
+/// not a member yet.</param>
 public sealed record FollowerProgress(
     int NodeId, long MatchIndex, long NextIndex, bool IsActive, long Lag, long? LastContactMs,
     string State);
+
+/// <summary>How far a node that is to be added has come.</summary>
+/// <param name="Stage">What it is waited for.</param>
+/// <param name="MatchIndex">Highest index known durable there; 0 = none.</param>
+/// <param name="LastIndex">Last index of the leader's log.</param>
+/// <param name="SnapshotSentBytes">Bytes of the snapshot that it has.</param>
+/// <param name="SnapshotBytes">Length of the snapshot; 0 = none was needed so far.</param>
+public readonly record struct JoinProgress(
+    JoinStage Stage, long MatchIndex, long LastIndex, long SnapshotSentBytes, long SnapshotBytes);
+
+/// <summary>What an addition waits for.</summary>
+public enum JoinStage
+{
+    /// <summary>The node takes the snapshot.</summary>
+    Snapshot,
+
+    /// <summary>The node takes entries.</summary>
+    CatchingUp,
+
+    /// <summary>The new configuration is to be committed.</summary>
+    Committing,
+}
 
 /// <summary>A log entry to be shown.</summary>
 /// <param name="Index">Log index.</param>

@@ -60,4 +60,7 @@ public enum StatusCode
 
     /// <summary>No log record is waiting.</summary>
     Empty = 17,
+
+    /// <summary>The request goes on; its answer follows.</summary>
+    Progress = 18,
 }

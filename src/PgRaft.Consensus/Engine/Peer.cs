@@ -14,12 +14,12 @@ internal sealed class Peer : IAsyncDisposable
     /// <summary>Prepares the connections; none is made before it is used.</summary>
     /// <param name="address">Where it is.</param>
     /// <param name="hello">This node's hello for a kind of connection to it.</param>
-    /// <param name="clock">What contact is measured by.</param>
+    /// <param name="contact">What is known of the node already.</param>
     /// <param name="logger">For connection failures.</param>
     public Peer(
-        MemberAddress address, Func<ChannelKind, Hello> hello, TimeProvider clock, ILogger logger)
+        MemberAddress address, Func<ChannelKind, Hello> hello, PeerContact contact, ILogger logger)
     {
-        Contact = new PeerContact(clock);
+        Contact = contact;
         Address = address;
         _health = new ConnectionHealth(address, logger);
         Consensus = new PeerChannel(address, () => hello(ChannelKind.Consensus), _health);

@@ -51,7 +51,7 @@ internal sealed class RaftEngine : RaftCluster<Member>
         {
             foreach (var (id, member) in scope.Members)
             {
-                if (!wanted.ContainsKey(id))
+                if (!IsKept(member, wanted.GetValueOrDefault(id)))
                 {
                     scope.MarkAsRemoved(member);
                 }
@@ -59,7 +59,7 @@ internal sealed class RaftEngine : RaftCluster<Member>
 
             foreach (var (id, member) in wanted)
             {
-                if (!scope.Members.ContainsKey(id))
+                if (!scope.Members.TryGetValue(id, out var present) || !IsKept(present, member))
                 {
                     scope.MarkAsAdded(member);
                 }
@@ -126,6 +126,11 @@ internal sealed class RaftEngine : RaftCluster<Member>
     public Task<bool> RemoveAsync(
         int nodeId, IClusterConfigurationStorage<MemberAddress> storage, CancellationToken token) =>
         RemoveMemberAsync(MemberId.FromNodeId(nodeId), storage, static m => m.Address, token);
+
+    // A member with a new address is another object. The local one is never exchanged: the engine
+    // would replicate to the new one as to any other member.
+    private static bool IsKept(Member present, Member? wanted) =>
+        wanted is not null && (ReferenceEquals(present, wanted) || !present.IsRemote);
 
     private static void Observe(Task task) => task.ContinueWith(
         static t => _ = t.Exception, CancellationToken.None,

@@ -39,6 +39,10 @@ internal interface IMemberHost
 
     /// <summary>A heartbeat was sent.</summary>
     void HeartbeatSent();
+
+    /// <summary>A member says that this node is not one in the committed configuration of an
+    /// index, which may be an old one.</summary>
+    void ToldRemoved(long configurationIndex, int teller);
 }
 
 /// <summary>A voter behind the network.</summary>
@@ -283,7 +287,14 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
             var answer = await CheckedAsync(
                 peer.Consensus.CallAsync(type, request, VoteTimeout, token)).ConfigureAwait(false);
             var body = new BodyReader(answer);
-            return (body.Int64(), body.Byte());
+            var result = (body.Int64(), body.Byte());
+            if (type == MessageType.PreVote && !body.Rest.IsEmpty
+                && body.Int64() is > 0 and var configurationIndex)
+            {
+                host.ToldRemoved(configurationIndex, Address.NodeId);
+            }
+
+            return result;
         }
         catch (Exception e)
             when (e is not (OperationCanceledException or MemberUnavailableException))

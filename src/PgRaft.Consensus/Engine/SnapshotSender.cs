@@ -28,6 +28,7 @@ internal sealed class SnapshotSender(
 
     // The last answer comes after the receiver has checked, synced and restored the state.
     private static readonly TimeSpan InstallTimeout = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan SignOfLife = TimeSpan.FromMilliseconds(250);
     private readonly FrameWriter _frame = new();
 
     /// <summary>Sends all of it; the result is the receiver's word on the installation.</summary>
@@ -49,14 +50,17 @@ internal sealed class SnapshotSender(
             result = await CallAsync(MessageType.SnapshotChunk, ChunkTimeout, token)
                 .ConfigureAwait(false);
             offset += read;
+            if (result.Answer == SnapshotAnswer.Accepted)
+            {
+                peer.Contact.SnapshotTaken(offset, length);
+            }
         }
 
         if (result.Answer == SnapshotAnswer.Accepted)
         {
             _frame.Reset();
             _frame.Int64(term).Int64(snapshot.Index);
-            result = await CallAsync(MessageType.SnapshotEnd, InstallTimeout, token)
-                .ConfigureAwait(false);
+            result = await InstallAsync(length, token).ConfigureAwait(false);
         }
 
         // Hazard 4: never "with leader term", or the commit rule would count a member that has only
@@ -68,6 +72,22 @@ internal sealed class SnapshotSender(
                 ? HeartbeatResult.Rejected
                 : HeartbeatResult.Replicated,
         };
+    }
+
+    // Whoever waits for a node to be added would take its silence for standing still.
+    private async Task<(long Term, SnapshotAnswer Answer)> InstallAsync(
+        long length, CancellationToken token)
+    {
+        var call = CallAsync(MessageType.SnapshotEnd, InstallTimeout, token);
+        while (peer.Contact.Advanced is not null
+            && await Task.WhenAny(call, Task.Delay(SignOfLife, token)) // a timer
+                .ConfigureAwait(false) != call
+            && !token.IsCancellationRequested)
+        {
+            peer.Contact.SnapshotTaken(length, length);
+        }
+
+        return await call.ConfigureAwait(false);
     }
 
     private async Task<(long Term, SnapshotAnswer Answer)> CallAsync(

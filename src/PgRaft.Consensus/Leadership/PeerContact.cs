@@ -12,6 +12,12 @@ internal sealed class PeerContact(TimeProvider clock)
     private long _acknowledgedSend;
     private long _acknowledgedTerm;
     private int _sendingSnapshot;
+    private long _snapshotSentBytes;
+    private long _snapshotBytes;
+
+    /// <summary>Called when the peer has more than before; must not block. For a node that is to
+    /// be added.</summary>
+    public Action? Advanced { get; set; }
 
     /// <summary>Timestamp of the last answer of any kind; 0 = never.</summary>
     public long LastAnswer => Volatile.Read(ref _lastAnswer);
@@ -22,6 +28,10 @@ internal sealed class PeerContact(TimeProvider clock)
         get => Volatile.Read(ref _sendingSnapshot) != 0;
         set => Volatile.Write(ref _sendingSnapshot, value ? 1 : 0);
     }
+
+    /// <summary>Bytes of the snapshot that were acknowledged, and its length.</summary>
+    public (long SentBytes, long TotalBytes) SnapshotProgress =>
+        (Volatile.Read(ref _snapshotSentBytes), Volatile.Read(ref _snapshotBytes));
 
     /// <summary>Whether the newest attempt failed after the newest answer.</summary>
     public bool Failing => Volatile.Read(ref _lastAttemptFailed) > LastAnswer;
@@ -54,8 +64,21 @@ internal sealed class PeerContact(TimeProvider clock)
     /// <summary>The peer has everything up to an index, durably.</summary>
     public void Matched(long term, long index)
     {
+        bool isMore = index > MatchIndex(term);
         Volatile.Write(ref _matchIndex, index);
         Volatile.Write(ref _matchTerm, term);
+        if (isMore)
+        {
+            Advanced?.Invoke();
+        }
+    }
+
+    /// <summary>The peer has taken so much of a snapshot.</summary>
+    public void SnapshotTaken(long sentBytes, long totalBytes)
+    {
+        Volatile.Write(ref _snapshotBytes, totalBytes);
+        Volatile.Write(ref _snapshotSentBytes, sentBytes);
+        Advanced?.Invoke();
     }
 
     /// <summary>Highest index known durable there in <paramref name="term"/>; 0 = none.</summary>

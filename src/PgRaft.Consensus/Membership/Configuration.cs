@@ -84,9 +84,17 @@ internal sealed class Configuration : IClusterConfiguration<MemberAddress>
     public IClusterConfiguration<MemberAddress> Add(MemberAddress address) =>
         Contains(address.NodeId) ? this : new(FoundingId, _members.Add(address.NodeId, address));
 
+    /// <summary>This with another address for a member.</summary>
+    public Configuration With(MemberAddress address) =>
+        new(FoundingId, _members.SetItem(address.NodeId, address));
+
+    /// <summary>This without a member; this itself when it is not there.</summary>
+    public Configuration Without(int nodeId) =>
+        Contains(nodeId) ? new(FoundingId, _members.Remove(nodeId)) : this;
+
     /// <summary>This without that member; this itself when it is not there.</summary>
     public IClusterConfiguration<MemberAddress> Remove(MemberAddress address) =>
-        Contains(address.NodeId) ? new(FoundingId, _members.Remove(address.NodeId)) : this;
+        Without(address.NodeId);
 
     bool IDataTransferObject.TryGetMemory(out ReadOnlyMemory<byte> memory)
     {

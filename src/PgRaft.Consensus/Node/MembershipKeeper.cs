@@ -5,10 +5,14 @@
 // voters, two changes later without any overlap with the new ones (hazard 17). So the change is
 // made when the entry is appended, before the append is acknowledged, and no election is started in
 // between.
+//
+// A configuration that is older than what this node was told of its own membership
+// (MembershipNotice) does not make it a voter.
 // Threading: Settle is serialised by _turn and must not be called from inside the log or while
 // holding the engine's transition lock. Failure: cancellation only.
 using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Leadership;
 using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Transport;
 
@@ -16,22 +20,60 @@ namespace PgRaft.Consensus.Node;
 
 /// <summary>Applies configurations to the engine.</summary>
 internal sealed class MembershipKeeper(
-    RaftNode node, MemberAddress self, ConfigurationHistory history, ILogger logger)
+    RaftNode node, MemberAddress self, ConfigurationHistory history, MembershipNotices notices,
+    ILogger logger)
     : IDisposable
 {
     private readonly SemaphoreSlim _turn = new(1, 1);
     private readonly Lock _gate = new();
     private readonly Dictionary<int, RemoteMember> _remotes = [];
-    private Configuration _active = Configuration.Empty;
+    private Basis _basis = new(Configuration.Empty, MembershipNotice.None, Configuration.Empty);
     private LocalMember? _local;
     private bool _hosting;
 
     /// <summary>Whether the engine counts votes by the newest configuration in the log.</summary>
-    public bool IsSettled => !Volatile.Read(ref _hosting)
-        && ReferenceEquals(Volatile.Read(ref _active), history.Latest.Configuration);
+    public bool IsSettled
+    {
+        get
+        {
+            var basis = Volatile.Read(ref _basis);
+            return !Volatile.Read(ref _hosting)
+                && ReferenceEquals(basis.Source, history.Latest.Configuration)
+                && ReferenceEquals(basis.Notice, notices.Current);
+        }
+    }
 
-    /// <summary>The configuration the engine uses.</summary>
-    public Configuration Active => Volatile.Read(ref _active);
+    /// <summary>The configuration the engine uses: the newest, without this node unless it counts
+    /// as a voter.</summary>
+    public Configuration Active => Volatile.Read(ref _basis).Effective;
+
+    /// <summary>As of which log index this node was told that it is no member any more; 0 = it was
+    /// not.</summary>
+    public long RemovedIndex =>
+        notices.Current is { Kind: NoticeKind.Removed } notice ? notice.Index : 0;
+
+    /// <summary>Whether this node takes entries: it is a member, or about to be added.</summary>
+    /// <remarks>An emptied data_dir of a member is neither. Its acknowledgements would count for
+    /// what it no longer has.</remarks>
+    public bool TakesEntries => CountsSelf || notices.Current.Kind == NoticeKind.Joining;
+
+    /// <summary>Whether this node gives votes: it is a member, or may be one by an entry that has
+    /// not reached it yet.</summary>
+    /// <remarks>A joining node votes once it has all that the leader had when it joined: what is
+    /// committed cannot be passed over with its vote then.</remarks>
+    public bool GivesVotes => CountsSelf
+        || (notices.Current is { Kind: NoticeKind.Joining } notice
+            && node.Log.Records.LastIndex >= notice.Index);
+
+    // By the newest configuration in the log, whether or not the engine uses it yet.
+    private bool CountsSelf
+    {
+        get
+        {
+            var (index, configuration) = history.Latest;
+            return notices.Current.LetsCount(index) && configuration.Contains(self.NodeId);
+        }
+    }
 
     /// <summary>The other members in use.</summary>
     public RemoteMember[] Remotes
@@ -57,9 +99,10 @@ internal sealed class MembershipKeeper(
     /// <summary>The members for an engine that is about to start.</summary>
     public IEnumerable<Member> Begin()
     {
-        var wanted = history.Latest.Configuration;
-        Volatile.Write(ref _active, wanted);
-        return MembersOf(wanted);
+        NoticeRemoval(wasMember: notices.Current.Kind == NoticeKind.None);
+        var wanted = Wanted();
+        Volatile.Write(ref _basis, wanted);
+        return MembersOf(wanted.Effective);
     }
 
     /// <summary>Makes the engine use the newest configuration, and waits until it does.</summary>
@@ -75,10 +118,12 @@ internal sealed class MembershipKeeper(
         {
             while (!IsSettled)
             {
-                var wanted = history.Latest.Configuration;
-                await node.Engine.SetMembersAsync(MembersOf(wanted), token).ConfigureAwait(false);
-                Volatile.Write(ref _active, wanted);
-                ForgetAllBut(wanted);
+                NoticeRemoval(wasMember: Active.Contains(self.NodeId));
+                var wanted = Wanted();
+                await node.Engine.SetMembersAsync(MembersOf(wanted.Effective), token)
+                    .ConfigureAwait(false);
+                Volatile.Write(ref _basis, wanted);
+                ForgetAllBut(wanted.Effective);
             }
         }
         finally
@@ -102,8 +147,7 @@ internal sealed class MembershipKeeper(
     public async ValueTask<T> VoteAsync<T>(
         int candidateId, Func<ValueTask<T>> vote, CancellationToken token)
     {
-        if (Active.Contains(candidateId) || !Active.Contains(self.NodeId)
-            || node.View.Tenure is not null)
+        if (Active.Contains(candidateId) || node.View.Tenure is not null)
         {
             return await vote().ConfigureAwait(false);
         }
@@ -121,8 +165,40 @@ internal sealed class MembershipKeeper(
         }
     }
 
+    /// <summary>A leader is about to add this node. To be followed by
+    /// <see cref="SettleAsync"/>.</summary>
+    /// <returns>False when the request is older than what this node knows.</returns>
+    public bool Join(long lastIndex) => notices.Join(lastIndex);
+
+    /// <summary>
+    /// Takes a member's word that this node is not one any more. To be followed by
+    /// <see cref="SettleAsync"/>.
+    /// </summary>
+    /// <param name="configurationIndex">Index of a committed configuration without this node.
+    /// </param>
+    /// <returns>False when this node is a member by a later one: the other does not know that yet;
+    /// or when it takes itself for none anyway.</returns>
+    public bool AcceptRemoval(long configurationIndex)
+    {
+        if (!CountsSelf || configurationIndex <= history.Latest.Index)
+        {
+            return false;
+        }
+
+        notices.Remove(configurationIndex);
+        return true;
+    }
+
     /// <summary>A member object for a node that is to be added.</summary>
     public RemoteMember Candidate(MemberAddress address) => Remote(address);
+
+    /// <summary>Connections to a node that is not, or no longer, reached through a member.</summary>
+    public Peer NewPeer(MemberAddress address, PeerContact? known = null)
+    {
+        Hello MyHello(ChannelKind kind) => node.Hello(kind, address.NodeId);
+        return new Peer(
+            address, MyHello, known ?? new PeerContact(((IMemberHost)node).Clock), logger);
+    }
 
     /// <summary>Drops a node that was not added after all.</summary>
     public void Abandon(RemoteMember candidate)
@@ -169,6 +245,24 @@ internal sealed class MembershipKeeper(
         await node.Engine.SetMembersAsync(members, CancellationToken.None).ConfigureAwait(false);
     }
 
+    private Basis Wanted()
+    {
+        var notice = notices.Current;
+        var (index, source) = history.Latest;
+        return new Basis(
+            source, notice, notice.LetsCount(index) ? source : source.Without(self.NodeId));
+    }
+
+    // A member gets the entry that removes it only once that is committed (RemoteMember).
+    private void NoticeRemoval(bool wasMember)
+    {
+        var (index, configuration) = history.Latest;
+        if (wasMember && !configuration.IsEmpty && !configuration.Contains(self.NodeId))
+        {
+            notices.Remove(index);
+        }
+    }
+
     private List<Member> MembersOf(Configuration configuration)
     {
         var members = new List<Member>();
@@ -186,22 +280,20 @@ internal sealed class MembershipKeeper(
     {
         lock (_gate)
         {
-            if (!_remotes.TryGetValue(address.NodeId, out var remote))
+            // At a new address it is another object, which the engine takes for the old one; what
+            // is known of the node itself goes on being true.
+            if (!_remotes.TryGetValue(address.NodeId, out var remote) || remote.Address != address)
             {
-                remote = NewRemote(address);
-                _remotes.Add(address.NodeId, remote);
+                remote = NewRemote(address, remote?.Peer.Contact);
+                _remotes[address.NodeId] = remote;
             }
 
             return remote;
         }
     }
 
-    private RemoteMember NewRemote(MemberAddress address)
-    {
-        Hello MyHello(ChannelKind kind) => node.Hello(kind, address.NodeId);
-        var peer = new Peer(address, MyHello, ((IMemberHost)node).Clock, logger);
-        return new RemoteMember(address, peer, node);
-    }
+    private RemoteMember NewRemote(MemberAddress address, PeerContact? known = null) =>
+        new(address, NewPeer(address, known), node);
 
     private void ForgetAllBut(Configuration wanted)
     {
@@ -218,4 +310,8 @@ internal sealed class MembershipKeeper(
             _local = null;
         }
     }
+
+    /// <summary>What the engine's members were made from.</summary>
+    private sealed record Basis(
+        Configuration Source, MembershipNotice Notice, Configuration Effective);
 }

@@ -18,7 +18,7 @@ internal sealed class NodeStorage : IDisposable
 
     private NodeStorage(
         IStorageIo io, DataDirectory directory, TermStore terms, SnapshotStore snapshots,
-        SegmentedLog log, ConfigurationHistory configurations)
+        SegmentedLog log, ConfigurationHistory configurations, MembershipNotices notices)
     {
         _io = io;
         DataDirectory = directory;
@@ -26,6 +26,7 @@ internal sealed class NodeStorage : IDisposable
         Snapshots = snapshots;
         Log = log;
         Configurations = configurations;
+        Notices = notices;
     }
 
     /// <summary>The locked and stamped directory.</summary>
@@ -42,6 +43,9 @@ internal sealed class NodeStorage : IDisposable
 
     /// <summary>Configurations from the base to the end of the log.</summary>
     public ConfigurationHistory Configurations { get; }
+
+    /// <summary>What the node was told of its own membership.</summary>
+    public MembershipNotices Notices { get; }
 
     /// <summary>Opens everything and restores the state machine from the newest snapshot.</summary>
     public static NodeStorage Open(NodeOptions options, StateMachine stateMachine)
@@ -60,7 +64,8 @@ internal sealed class NodeStorage : IDisposable
             RequireTermNotBehindLog(directory.Path, terms, log);
             var configurations = ReadConfigurations(options, directory, snapshots, log);
             return new NodeStorage(
-                options.Io, directory, terms, snapshots, log, configurations);
+                options.Io, directory, terms, snapshots, log, configurations,
+                MembershipNotices.Open(options.Io, directory.Path));
         }
         catch
         {
@@ -75,6 +80,7 @@ internal sealed class NodeStorage : IDisposable
     /// </summary>
     public void Found(Configuration configuration)
     {
+        Notices.Clear();
         FoundingFile.Write(_io, DataDirectory.Path, configuration);
         Configurations.Rebase(0, configuration);
     }

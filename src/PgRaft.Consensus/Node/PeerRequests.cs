@@ -2,8 +2,9 @@
 //
 // Guards that act on requests are here: no vote in the first election timeout after a start
 // (hazard 8) nor within one of a leader's sign of life (hazards 23 and 24), one leader a term
-// (hazard 12), a snapshot that is already covered is not refused but acknowledged, and a refused
-// append says where the logs part.
+// (hazard 12), a snapshot that is already covered is not refused but acknowledged, a refused append
+// says where the logs part, and a node that is no member takes no entries and gives no votes
+// (hazard 36).
 // Threading: called concurrently for different connections; _turn keeps votes and appends apart,
 // because a leader's lease rests on their order. Failure: a broken invariant or a storage error
 // ends the node; everything else ends the connection it came from.
@@ -65,6 +66,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
             MessageType.SnapshotEnd => SnapshotEndAsync(sender, body, answer, token),
             MessageType.ReadIndex => ReadIndexAsync(sender, answer, token),
             MessageType.Forward => ForwardAsync(sender, request.Body, answer, token),
+            MessageType.Join => JoinAsync(sender, body, answer, token),
+            MessageType.Removed => RemovedAsync(sender, body, answer),
             _ => throw new InvalidDataException($"Unknown message type {(byte)request.Type}."),
         };
     }
@@ -84,7 +87,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
                 token).ConfigureAwait(false);
         }
 
-        answer.Int64(result.Term).Byte((byte)result.Value);
+        // A removed node that does not know it asks when it has not heard of a leader for a while.
+        answer.Int64(result.Term).Byte((byte)result.Value).Int64(node.NoMemberSince(sender));
     }
 
     private async ValueTask VoteAsync(
@@ -122,7 +126,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     // itself.
     private bool MayVote()
     {
-        if (node.HoldsLease || SinceHeard() <= options.ElectionTimeoutMs)
+        if (node.HoldsLease || SinceHeard() <= options.ElectionTimeoutMs
+            || !node.Membership.GivesVotes)
         {
             return false;
         }
@@ -145,6 +150,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         int sender, long term, List<LogRecord> records, long previousIndex,
         long previousTerm, long commitIndex, CancellationToken token)
     {
+        RequireMembership(sender);
         RefuseSecondLeader(sender, term);
         await _turn.WaitAsync(token).ConfigureAwait(false);
         try
@@ -316,6 +322,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     private async ValueTask<long> InstallAsync(
         int sender, long term, IncomingSnapshot snapshot, CancellationToken token)
     {
+        RequireMembership(sender);
         RefuseSecondLeader(sender, term);
         await _turn.WaitAsync(token).ConfigureAwait(false);
         try
@@ -348,6 +355,50 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
 
         node.View.LeaderSeen(term, sender);
         return true;
+    }
+
+    // Hazard 36: what an emptied data_dir acknowledges counts for what it had before. A member of an
+    // old configuration may still take this node for one.
+    private void RequireMembership(int sender)
+    {
+        if (!node.Membership.TakesEntries)
+        {
+            throw new InvalidDataException(
+                $"node {sender} takes this node for a member, but it is none: it was removed, or "
+                + "its pgraft.data_dir was emptied; remove it on the leader and add it again");
+        }
+    }
+
+    // Takes turns with votes: one that is under way has been judged by the old notice.
+    private async ValueTask JoinAsync(
+        int sender, BodyReader body, FrameWriter answer, CancellationToken token)
+    {
+        long term = body.Int64();
+        long lastIndex = body.Int64();
+        bool accepted = false;
+        RefuseSecondLeader(sender, term);
+        await _turn.WaitAsync(token).ConfigureAwait(false);
+        try
+        {
+            if (term >= node.Log.Term)
+            {
+                await node.Log.ObserveTermAsync(term).ConfigureAwait(false);
+                accepted = node.Membership.Join(lastIndex);
+            }
+        }
+        finally
+        {
+            _turn.Release();
+        }
+
+        await node.Membership.SettleAsync(token).ConfigureAwait(false);
+        answer.Int64(node.Log.Term).Byte(accepted ? (byte)1 : (byte)0);
+    }
+
+    private async ValueTask RemovedAsync(int sender, BodyReader body, FrameWriter answer)
+    {
+        await node.LearnRemovalAsync(body.Int64(), sender).ConfigureAwait(false);
+        answer.Int64(node.Log.Term);
     }
 
     // A node that was removed may not know it yet: it must not serve clients through this one.

@@ -1,11 +1,13 @@
 // Founding a cluster and changing its members.
-// Threading: any thread; the engine allows one change at a time. Failure: as IRaftNode says; a
+// Threading: any thread; one change at a time (_change). Failure: as IRaftNode says; a
 // change whose entry was appended but not seen committed has an unknown outcome.
 using DotNext.Net.Cluster.Consensus.Raft;
 using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Apply;
 using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Leadership;
 using PgRaft.Consensus.Membership;
+using PgRaft.Consensus.Node;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus;
@@ -15,7 +17,8 @@ public sealed partial class RaftNode
     // A round sends a piece of what is missing, so it is the caller's time that limits them.
     private const int CatchUpRounds = 100_000;
     private readonly SemaphoreSlim _founding = new(1, 1);
-    private int _changing;
+    private string? _change;
+    private RemoteMember? _joining;
 
     /// <inheritdoc/>
     public async Task FoundAsync(CancellationToken token)
@@ -49,35 +52,37 @@ public sealed partial class RaftNode
     }
 
     /// <inheritdoc/>
-    public async Task AddMemberAsync(MemberAddress member, CancellationToken token)
+    public async Task AddMemberAsync(
+        MemberAddress member, IProgress<JoinProgress>? progress, CancellationToken token)
     {
-        RequireLeadership();
-        if (Disk.Configurations.Latest.Configuration.Contains(member.NodeId))
+        var tenure = View.Tenure ?? throw NotLeaderHere();
+        if (Disk.Configurations.Latest.Configuration.Find(member.NodeId) is { } present)
         {
-            throw new PgraftException(
-                StatusCode.WrongState, $"node {member.NodeId} is already a member");
+            throw AlreadyMember(present);
         }
+
+        string what = $"adding node {member.NodeId}";
 
         // Before there is a candidate: a second call for the same node would share it with the
         // first and dispose it.
-        if (Interlocked.Exchange(ref _changing, 1) != 0)
-        {
-            throw AnotherChange(null);
-        }
-
+        BeginChange(what);
         var candidate = Membership.Candidate(member);
         try
         {
+            await RequireMajorityAsync(what, token).ConfigureAwait(false);
+            Volatile.Write(ref _joining, candidate);
+            Follow(candidate, tenure.Term, progress);
             await ChangeAsync(
-                $"adding node {member.NodeId}", c => c.Contains(member.NodeId),
-                () => Engine.AddAsync(
-                    candidate, CatchUpRounds, new EngineConfigurations(Disk.Configurations), token),
+                what, c => c.Contains(member.NodeId),
+                () => JoinAsync(candidate, tenure, token),
                 () => candidate.Peer.LastError, token).ConfigureAwait(false);
         }
         finally
         {
+            candidate.Peer.Contact.Advanced = null;
+            Volatile.Write(ref _joining, null);
             Membership.Abandon(candidate);
-            Volatile.Write(ref _changing, 0);
+            EndChange();
         }
 
         LogAdded(_logger, member.NodeId, member.Host, member.Port);
@@ -93,17 +98,136 @@ public sealed partial class RaftNode
                 StatusCode.WrongState, "the leader cannot remove itself while it leads");
         }
 
-        if (!Disk.Configurations.Latest.Configuration.Contains(nodeId))
+        if (Disk.Configurations.Latest.Configuration.Find(nodeId) is not { } member)
         {
             throw new PgraftException(StatusCode.WrongState, $"node {nodeId} is not a member");
         }
 
-        RequireMajorityWithout(nodeId);
-        await ChangeAsync(
-            $"removing node {nodeId}", c => !c.Contains(nodeId),
-            () => Engine.RemoveAsync(nodeId, new EngineConfigurations(Disk.Configurations), token),
-            () => null, token).ConfigureAwait(false);
+        string what = $"removing node {nodeId}";
+        BeginChange(what);
+        try
+        {
+            await RequireMajorityAsync(what, token).ConfigureAwait(false);
+            RequireMajorityWithout(nodeId);
+            await ChangeAsync(
+                what, c => !c.Contains(nodeId),
+                () => Engine.RemoveAsync(
+                    nodeId, new EngineConfigurations(Disk.Configurations), token),
+                () => null, token).ConfigureAwait(false);
+        }
+        finally
+        {
+            EndChange();
+        }
+
         LogRemoved(_logger, nodeId);
+        await TellRemovedAsync(member, token).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async Task UpdateMemberAsync(MemberAddress member, CancellationToken token)
+    {
+        RequireLeadership();
+        string what = $"changing the address of node {member.NodeId}";
+        BeginChange(what);
+        try
+        {
+            await RequireMajorityAsync(what, token).ConfigureAwait(false);
+            var configuration = Disk.Configurations.Latest.Configuration;
+            if (configuration.Find(member.NodeId) is not { } present)
+            {
+                throw new PgraftException(
+                    StatusCode.WrongState, $"node {member.NodeId} is not a member");
+            }
+
+            if (present != member)
+            {
+                await RequireNobodyElseThereAsync(member, token).ConfigureAwait(false);
+                await ProposeAsync(what, configuration.With(member), token).ConfigureAwait(false);
+                LogMoved(_logger, member.NodeId, member.Host, member.Port);
+            }
+        }
+        finally
+        {
+            EndChange();
+        }
+    }
+
+    // The voters stay the same, so that every majority of before is one of after.
+    private async Task ProposeAsync(
+        string what, Configuration configuration, CancellationToken token)
+    {
+        var tenure = View.Tenure ?? throw NotLeaderHere();
+        var pending = Log.ProposeConfiguration(tenure.Term, configuration) ?? throw NotLeaderHere();
+        Engine.Replicate();
+        try
+        {
+            await pending.Outcome.WaitAsync(token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            throw PendingProposal.Unknown(
+                $"{what}: the configuration was sent as log index {pending.Index}, but not "
+                + "committed in time.");
+        }
+    }
+
+    private async Task<bool> JoinAsync(
+        RemoteMember candidate, Tenure tenure, CancellationToken token)
+    {
+        var timeout = TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(token, tenure.Ended);
+        try
+        {
+            await Invitation.JoinAsync(
+                candidate.Peer, tenure.Term, Disk.Log.LastIndex, timeout, limit.Token)
+                .ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!token.IsCancellationRequested)
+        {
+            throw NotLeaderHere();
+        }
+
+        candidate.Peer.Contact.Advanced?.Invoke();
+        return await Engine.AddAsync(
+            candidate, CatchUpRounds, new EngineConfigurations(Disk.Configurations), token)
+            .ConfigureAwait(false);
+    }
+
+    private void Follow(RemoteMember candidate, long term, IProgress<JoinProgress>? progress)
+    {
+        var contact = candidate.Peer.Contact;
+        contact.Advanced = () =>
+        {
+            var (sent, total) = contact.SnapshotProgress;
+            bool isSent = Disk.Configurations.Latest.Configuration
+                .Contains(candidate.Address.NodeId);
+            progress?.Report(new JoinProgress(
+                isSent ? JoinStage.Committing
+                    : contact.SendingSnapshot ? JoinStage.Snapshot : JoinStage.CatchingUp,
+                contact.MatchIndex(term), Disk.Log.LastIndex, sent, total));
+        };
+    }
+
+    // Another node's port would be believed until the first message is refused there. Who does not
+    // answer may be on its way.
+    private async Task RequireNobodyElseThereAsync(MemberAddress member, CancellationToken token)
+    {
+        if (member.NodeId == SelfId)
+        {
+            return;
+        }
+
+        var timeout = TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs);
+        await using var peer = Membership.NewPeer(member);
+        if (await Invitation.RefusalAsync(peer, timeout, token).ConfigureAwait(false)
+            is { } refusal)
+        {
+            throw new PgraftException(
+                StatusCode.WrongState,
+                $"node {member.NodeId} is not at {member.Host}:{member.Port}", refusal,
+                "Check the address, and pgraft.node_id and pgraft.cluster_id of the server there.");
+        }
     }
 
     private async Task ChangeAsync(
@@ -120,7 +244,7 @@ public sealed partial class RaftNode
         }
         catch (RaftCluster<Member>.ConcurrentMembershipModificationException e)
         {
-            throw AnotherChange(e);
+            throw AnotherChange(null, e);
         }
         catch (Exception e) when (e is OperationCanceledException or NotLeaderException
             or ObjectDisposedException)
@@ -131,7 +255,8 @@ public sealed partial class RaftNode
         bool proposed = isDone(Disk.Configurations.Latest.Configuration);
         string why = lastError()
             ?? (cause is NotLeaderException ? "Leadership was lost."
-                : token.IsCancellationRequested ? "Time ran out." : "The member did not catch up.");
+                : token.IsCancellationRequested ? "It made no progress in time, or was cancelled."
+                : "The member did not catch up.");
         throw proposed
             ? PendingProposal.Unknown($"{what}: the configuration was sent. {why}")
             : new PgraftException(
@@ -167,9 +292,49 @@ public sealed partial class RaftNode
         }
     }
 
-    private static PgraftException AnotherChange(Exception? cause) => new(
-        StatusCode.WrongState, "another membership change is in progress", null,
-        "Wait until it has finished; only one member can be added or removed at a time.", cause);
+    // A leader that has lost its majority may not know it yet. It has nothing to promise, and
+    // nothing of a change may be left behind.
+    private async Task RequireMajorityAsync(string what, CancellationToken token)
+    {
+        try
+        {
+            await LeaderReadIndexAsync(token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException e)
+        {
+            throw new PgraftException(
+                StatusCode.TimedOut, $"{what} was not done: no majority of the members answered",
+                "Nothing was changed.",
+                "Check that a majority of the members is up and connected.", e);
+        }
+    }
+
+    private void BeginChange(string what)
+    {
+        if (Interlocked.CompareExchange(ref _change, what, null) is { } other)
+        {
+            throw AnotherChange($"This leader is {other}.", null);
+        }
+
+        if (Disk.Configurations.Latest.Index > Log.CommitIndex)
+        {
+            EndChange();
+            throw AnotherChange("The last change has not been committed yet.", null);
+        }
+    }
+
+    private void EndChange() => Volatile.Write(ref _change, null);
+
+    private static PgraftException AnotherChange(string? detail, Exception? cause) => new(
+        StatusCode.WrongState, "another membership change is in progress", detail,
+        "Wait until it has finished; only one member can be added, removed or moved at a time.",
+        cause);
+
+    private static PgraftException AlreadyMember(MemberAddress present) => new(
+        StatusCode.WrongState, $"node {present.NodeId} is already a member",
+        $"It is at {present.Host}:{present.Port}.",
+        $"To give the id to another server, remove this one first with "
+        + $"pgraft_remove_node({present.NodeId}). If it has moved, use pgraft_update_node().");
 
     private async Task LeadingAsync(CancellationToken token)
     {
@@ -195,4 +360,7 @@ public sealed partial class RaftNode
 
     [LoggerMessage(123, LogLevel.Information, "node {NodeId} removed")]
     private static partial void LogRemoved(ILogger logger, int nodeId);
+
+    [LoggerMessage(124, LogLevel.Information, "node {NodeId} is at {Host}:{Port} from now on")]
+    private static partial void LogMoved(ILogger logger, int nodeId, string host, int port);
 }

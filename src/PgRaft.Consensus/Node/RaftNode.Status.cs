@@ -1,6 +1,7 @@
 // What the node says of itself.
 // Threading: any thread; reads only. Failure: none.
 using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Membership;
 
 namespace PgRaft.Consensus;
 
@@ -17,7 +18,7 @@ public sealed partial class RaftNode
             }
 
             long term = log.Term;
-            int leaderId = View.Current(term, out long deadlineNs);
+            int leaderId = KnownLeader(term, out long deadlineNs);
             var disk = Disk;
             return new NodeStatus
             {
@@ -33,7 +34,8 @@ public sealed partial class RaftNode
                 SnapshotIndex = disk.Snapshots.Current?.Index ?? 0,
                 SnapshotTerm = disk.Snapshots.Current?.Term ?? 0,
                 DiskBytes = disk.Log.DiskBytes + (disk.Snapshots.Current?.TotalBytes ?? 0),
-                Members = disk.Configurations.At(log.CommitIndex).Configuration.Count,
+                Members = Committed.Count,
+                RemovedIndex = Membership.RemovedIndex,
                 MessagesProcessed = _requests?.Messages ?? 0,
                 HeartbeatsSent = Volatile.Read(ref _heartbeatsSent),
                 ElectionsTriggered = log.Elections,
@@ -42,13 +44,13 @@ public sealed partial class RaftNode
     }
 
     /// <inheritdoc/>
-    public int LeaderId => _engine is null ? 0 : View.Current(Log.Term, out _);
+    public int LeaderId => _engine is null ? 0 : KnownLeader(Log.Term, out _);
 
     /// <inheritdoc/>
     public IReadOnlyList<MemberView> GetMembers()
     {
-        int leaderId = View.Current(Log.Term, out _);
-        return [.. Disk.Configurations.At(Log.CommitIndex).Configuration.Addresses
+        int leaderId = KnownLeader(Log.Term, out _);
+        return [.. Committed.Addresses
             .Select(a => new MemberView(a, a.NodeId == leaderId, IsActive(a.NodeId, leaderId)))];
     }
 
@@ -60,7 +62,36 @@ public sealed partial class RaftNode
             return [];
         }
 
-        return [.. Membership.Remotes.Select(r => ProgressOf(r, tenure.Term))];
+        var members = Membership.Remotes;
+        var joining = Volatile.Read(ref _joining);
+        var rows = members.Select(r => ProgressOf(r, tenure.Term, isJoining: false));
+        return joining is null || members.Contains(joining)
+            ? [.. rows]
+            : [.. rows, ProgressOf(joining, tenure.Term, isJoining: true)];
+    }
+
+    // The committed configuration as far as it is known here; that this node is not in the newest
+    // one is known even where the rest of that is not.
+    private Configuration Committed
+    {
+        get
+        {
+            var committed = Disk.Configurations.At(Log.CommitIndex).Configuration;
+            return Membership.RemovedIndex == 0 ? committed : committed.Without(SelfId);
+        }
+    }
+
+    // A removed node follows nobody.
+    private int KnownLeader(long term, out long deadlineNs)
+    {
+        int leaderId = View.Current(term, out deadlineNs);
+        if (Membership.RemovedIndex == 0)
+        {
+            return leaderId;
+        }
+
+        deadlineNs = 0;
+        return 0;
     }
 
     private NodeRole Role()
@@ -95,7 +126,7 @@ public sealed partial class RaftNode
             : null;
     }
 
-    private FollowerProgress ProgressOf(RemoteMember remote, long term)
+    private FollowerProgress ProgressOf(RemoteMember remote, long term, bool isJoining)
     {
         var contact = remote.Peer.Contact;
         long match = contact.MatchIndex(term);
@@ -103,6 +134,7 @@ public sealed partial class RaftNode
         bool active = contact.HeardWithin(TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs));
         string state = !active ? "unreachable"
             : contact.SendingSnapshot ? "snapshot"
+            : isJoining ? "catching up"
             : match > 0 ? "replicate" : "probe";
         long? lastContactMs = contact.LastAnswer == 0
             ? null

@@ -96,6 +96,8 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
                 .ConfigureAwait(false);
             await StartEngineAsync(token).ConfigureAwait(false);
             LogStarted(_logger, SelfId, _options.Self.Host, _options.Self.Port, Log.Term);
+            SayIfRemoved();
+            CompareOwnAddress();
         }
         catch
         {
@@ -186,7 +188,8 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             storage.Snapshots, storage.Configurations, _applier);
         storage.Log.Failed = Fail;
         _log.Failed = Fail;
-        _membership = new MembershipKeeper(this, _options.Self, storage.Configurations, _logger);
+        _membership = new MembershipKeeper(
+            this, _options.Self, storage.Configurations, storage.Notices, _logger);
         _requests = new PeerRequests(this, _options, mayHaveForgotten: _log.Term > 0);
         _log.Changed += OnLogChanged;
         _log.ConfigurationChanged += OnConfigurationChanged;
@@ -196,8 +199,9 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
 
     private async Task StartEngineAsync(CancellationToken token)
     {
-        var latest = Disk.Configurations.Latest.Configuration;
-        if (latest.Count == 1 && latest.Contains(SelfId))
+        // By the configuration that counts: who was the only member once may have been removed.
+        var members = Membership.Begin();
+        if (Membership.Active.Count == 1 && Membership.Active.Contains(SelfId))
         {
             await Log.BeginSoleTermAsync(SelfId).ConfigureAwait(false);
         }
@@ -209,7 +213,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             AuditTrail = Log,
         };
         _engine = engine;
-        await engine.StartAsync(Membership.Begin(), token).ConfigureAwait(false);
+        await engine.StartAsync(members, token).ConfigureAwait(false);
         _engineStopped = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
         _leadershipWatch = WatchLeadershipAsync(engine, _engineStopped.Token);
         RaiseStatusChanged();
@@ -242,6 +246,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         try
         {
             await Membership.SettleAsync(_stopping.Token).ConfigureAwait(false);
+            CompareOwnAddress();
         }
         catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
         {

@@ -30,6 +30,12 @@ internal enum MessageType : byte
 
     /// <summary>A client's request, passed on to the leader.</summary>
     Forward = 9,
+
+    /// <summary>A leader is about to add the receiver.</summary>
+    Join = 11,
+
+    /// <summary>The receiver is not a member any more.</summary>
+    Removed = 12,
 }
 
 /// <summary>

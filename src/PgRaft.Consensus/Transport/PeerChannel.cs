@@ -151,13 +151,15 @@ internal sealed class PeerChannel : IAsyncDisposable
         var reader = new BodyReader(answer.Body);
         if (reader.Byte() != 0)
         {
-            throw new IOException($"node {_target.NodeId} refused the connection: {reader.Text()}");
+            throw new HelloRefusedException(
+                $"node {_target.NodeId} refused the connection: {reader.Text()}");
         }
 
         var theirs = Hello.Read(reader.Rest);
         if (theirs.Refusal(mine) is { } reason)
         {
-            throw new IOException($"node {_target.NodeId} is not who it should be: {reason}");
+            throw new HelloRefusedException(
+                $"node {_target.NodeId} is not who it should be: {reason}");
         }
 
         PeerElectionTimeoutMs = theirs.ElectionTimeoutMs;

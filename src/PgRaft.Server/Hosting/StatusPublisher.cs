@@ -57,7 +57,7 @@ internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters
         lock (_lock)
         {
             var status = _node?.Status ?? _last;
-            FollowRole(status.Role);
+            FollowNode(status);
             sink.Publish(Compose(status));
         }
     }
@@ -106,10 +106,14 @@ internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters
         Publish();
     }
 
-    private void FollowRole(NodeRole role)
+    private void FollowNode(NodeStatus node)
     {
-        if (_state is WorkerState.Waiting or WorkerState.Running)
-            _state = role == NodeRole.Waiting ? WorkerState.Waiting : WorkerState.Running;
+        if (_state is not (WorkerState.Waiting or WorkerState.Running or WorkerState.Removed))
+            return;
+        if (node.RemovedIndex > 0)
+            _state = WorkerState.Removed;
+        else
+            _state = node.Role == NodeRole.Waiting ? WorkerState.Waiting : WorkerState.Running;
     }
 
     // A node that is no longer at work vouches for no leader.

@@ -13,4 +13,7 @@ internal enum WorkerState
 
     /// <summary>Failed for good; the error text says why.</summary>
     Error = 4,
+
+    /// <summary>Runs, but is not a member any more.</summary>
+    Removed = 5,
 }

@@ -85,6 +85,13 @@ internal sealed class ResponseBuilder : IDisposable
         Text(Bounded(error.Message)).Text(Bounded(error.Detail)).Text(Bounded(error.Hint));
     }
 
+    /// <summary>Makes it a word ahead of the answer.</summary>
+    public void Progress(string? text)
+    {
+        Restart(StatusCode.Progress, 1);
+        Text(Bounded(text));
+    }
+
     /// <summary>Replaces the answer by another node's, whose request id is not ours.</summary>
     public void Relay(ForwardedResponse answer)
     {

@@ -9,10 +9,16 @@ namespace PgRaft.Server.Requests;
 
 internal sealed class ClusterErrors(IRaftNode node, LeadershipWatch watch, int selfId)
 {
-    /// <summary>Throws unless the node holds a configuration.</summary>
+    private const string MajorityHint =
+        "A leader needs a majority of the members; check that they run and reach each other.";
+
+    /// <summary>Throws unless the node holds a configuration and has not been removed.</summary>
     public void RequireCluster()
     {
-        if (node.Status.Role == NodeRole.Waiting)
+        var status = node.Status;
+        if (RemovedFrom(status) is { } removed)
+            throw removed;
+        if (status.Role == NodeRole.Waiting)
         {
             throw new PgraftException(
                 StatusCode.WrongState,
@@ -23,12 +29,33 @@ internal sealed class ClusterErrors(IRaftNode node, LeadershipWatch watch, int s
         }
     }
 
+    /// <summary>The error of a node that was removed from its cluster; null = it was not.</summary>
+    public static PgraftException? RemovedFrom(NodeStatus status) => status.RemovedIndex == 0
+        ? null
+        : new PgraftException(
+            StatusCode.WrongState,
+            "this node was removed from the cluster",
+            string.Create(
+                CultureInfo.InvariantCulture, $"As of log index {status.RemovedIndex}."),
+            "Use another member. To bring this node back, add it on the leader with "
+                + "pgraft_add_node().");
+
     /// <summary>Throws unless this node leads.</summary>
     public void RequireLeader(string action)
     {
         if (node.Status.Role != NodeRole.Leader)
-            throw NotLeader(action);
+            throw NeedsLeader(action);
     }
+
+    /// <summary>The error for what only a leader can do: where it is, or why there is none.
+    /// </summary>
+    public PgraftException NeedsLeader(string action) => FindLeader() is null
+        ? new PgraftException(
+            StatusCode.NoLeader,
+            $"cannot {action} - the cluster has no leader",
+            Report(),
+            MajorityHint)
+        : NotLeader(action);
 
     public PgraftException NotLeader(string action)
     {
@@ -44,7 +71,7 @@ internal sealed class ClusterErrors(IRaftNode node, LeadershipWatch watch, int s
         StatusCode.NoLeader,
         "the cluster has no leader",
         Report(),
-        "A leader needs a majority of the members; check that they run and reach each other.");
+        MajorityHint);
 
     public PgraftException ReadTimedOut(int timeoutMs)
     {

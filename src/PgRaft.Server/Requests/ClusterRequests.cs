@@ -29,14 +29,35 @@ internal sealed class ClusterRequests(
         var member = DecodeMember(context);
         errors.RequireCluster();
         errors.RequireLeader("add node");
-        CheckIsNew(member);
+        CheckAddressIsFree(member);
+        var relay = new ProgressRelay(context, member.NodeId);
         try
         {
-            await node.AddMemberAsync(member, context.Token).ConfigureAwait(false);
+            await relay.WhileAsync(node.AddMemberAsync(member, relay, context.Token))
+                .ConfigureAwait(false);
         }
         catch (PgraftException e) when (e.Code == StatusCode.NotLeader)
         {
-            throw errors.NotLeader("add node");
+            throw errors.NeedsLeader("add node");
+        }
+
+        AnswerChange(response);
+    }
+
+    public async ValueTask UpdateNodeAsync(RequestContext context, ResponseBuilder response)
+    {
+        var member = DecodeMember(context);
+        errors.RequireCluster();
+        errors.RequireLeader("update node");
+        CheckIsMember(member.NodeId);
+        CheckAddressIsFree(member);
+        try
+        {
+            await node.UpdateMemberAsync(member, context.Token).ConfigureAwait(false);
+        }
+        catch (PgraftException e) when (e.Code == StatusCode.NotLeader)
+        {
+            throw errors.NeedsLeader("update node");
         }
 
         response.Rows(1).Bool(true);
@@ -105,11 +126,15 @@ internal sealed class ClusterRequests(
         }
         catch (PgraftException e) when (e.Code == StatusCode.NotLeader)
         {
-            throw errors.NotLeader("remove node");
+            throw errors.NeedsLeader("remove node");
         }
 
-        response.Rows(1).Bool(true);
+        AnswerChange(response);
     }
+
+    // The size, so that whoever asked can be warned of a bad one.
+    private void AnswerChange(ResponseBuilder response) =>
+        response.Rows(2).Bool(true).Int32(node.GetMembers().Count);
 
     // Having given up leadership, this node is not the leader: which is what sends the router to
     // the new one.
@@ -138,13 +163,12 @@ internal sealed class ClusterRequests(
         return nodeId;
     }
 
-    private void CheckIsNew(MemberAddress member)
+    private void CheckAddressIsFree(MemberAddress member)
     {
         foreach (var known in node.GetMembers().Select(m => m.Address))
         {
-            if (known.NodeId == member.NodeId)
-                throw WrongState($"node {Id(member.NodeId)} is already a member");
-            if (known.Port == member.Port
+            if (known.NodeId != member.NodeId
+                && known.Port == member.Port
                 && known.Host.Equals(member.Host, StringComparison.OrdinalIgnoreCase))
             {
                 throw WrongState(
@@ -156,15 +180,18 @@ internal sealed class ClusterRequests(
 
     private void CheckIsRemovable(int nodeId)
     {
-        var members = node.GetMembers();
-        if (!members.Any(m => m.Address.NodeId == nodeId))
+        CheckIsMember(nodeId);
+        if (node.GetMembers().Count == 1)
+            throw WrongState("the last member cannot be removed");
+    }
+
+    private void CheckIsMember(int nodeId)
+    {
+        if (!node.GetMembers().Any(m => m.Address.NodeId == nodeId))
         {
             throw new PgraftException(
                 StatusCode.BadArgument, $"node {Id(nodeId)} is not a member of the cluster");
         }
-
-        if (members.Count == 1)
-            throw WrongState("the last member cannot be removed");
     }
 
     private static PgraftException WrongState(string message) =>

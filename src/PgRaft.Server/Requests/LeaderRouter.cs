@@ -54,6 +54,8 @@ internal sealed class LeaderRouter(IRaftNode node, LeadershipWatch watch, Cluste
     {
         try
         {
+            if (ClusterErrors.RemovedFrom(seen) is { } removed)
+                throw removed;
             if (seen.Role == NodeRole.Leader)
                 await local().ConfigureAwait(false);
             else if (context.IsForwarded)
@@ -86,6 +88,8 @@ internal sealed class LeaderRouter(IRaftNode node, LeadershipWatch watch, Cluste
     private async ValueTask<PgraftException?> TryBarrierAsync(
         RequestContext context, NodeStatus seen)
     {
+        if (ClusterErrors.RemovedFrom(seen) is { } removed)
+            throw removed;
         if (seen.LeaderId == 0 && seen.Role != NodeRole.Leader)
             return errors.NoLeader();
         try

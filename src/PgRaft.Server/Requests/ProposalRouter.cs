@@ -120,6 +120,8 @@ internal sealed class ProposalRouter(
     {
         try
         {
+            if (ClusterErrors.RemovedFrom(seen) is { } removed)
+                return new Attempt(removed);
             if (seen.Role == NodeRole.Leader)
                 return await ProposeAsync(write, command).ConfigureAwait(false);
             if (seen.LeaderId == 0)

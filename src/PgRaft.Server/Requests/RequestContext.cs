@@ -7,11 +7,15 @@ using PgRaft.Server.Protocol;
 
 namespace PgRaft.Server.Requests;
 
+/// <summary>Sends a frame to a client whose request goes on.</summary>
+internal delegate ValueTask InterimWriter(ReadOnlyMemory<byte> frame);
+
 internal sealed class RequestContext(
     RequestHeader header,
     ReadOnlyMemory<byte> values,
     ForwardedRequest? forwarded,
-    CancellationToken token)
+    CancellationTokenSource limit,
+    InterimWriter? interim)
 {
     private readonly long _startedAt = Stopwatch.GetTimestamp();
 
@@ -25,7 +29,7 @@ internal sealed class RequestContext(
     public RequestId Id => forwarded?.Id ?? default;
 
     /// <summary>Cancelled when the time is up, the client has gone, or the node stops.</summary>
-    public CancellationToken Token => token;
+    public CancellationToken Token => limit.Token;
 
     public bool IsWrite => RequestCodes.IsWrite(header.Code);
 
@@ -33,6 +37,23 @@ internal sealed class RequestContext(
     /// </summary>
     public int RemainingMs =>
         Math.Max(1, header.TimeoutMs - (int)Stopwatch.GetElapsedTime(_startedAt).TotalMilliseconds);
+
+    /// <summary>The request has its whole time again, counted from now.</summary>
+    public void Prolong() => limit.CancelAfter(header.TimeoutMs);
+
+    /// <summary>Tells the client that the request goes on.</summary>
+    /// <param name="text">What to show to whoever waits; null = nothing.</param>
+    public async ValueTask ReportAsync(string? text)
+    {
+        if (interim is null)
+            return;
+
+        // So short that nothing is reserved for it.
+        using var frame = new ResponseBuilder(new MemoryBudget(0));
+        frame.Begin(header.RequestId);
+        frame.Progress(text);
+        await interim(frame.Finish()).ConfigureAwait(false);
+    }
 
     /// <summary>Starts reading the arguments, of which there must be so many.</summary>
     public ValueReader Arguments(int count) => new(header, values.Span, count);

@@ -27,10 +27,14 @@ internal sealed class RequestDispatcher(
     /// </summary>
     /// <param name="body">A frame's body, at least as long as a header.</param>
     /// <param name="response">Receives the answer.</param>
+    /// <param name="interim">Sends a frame ahead of the answer.</param>
     /// <param name="gone">Cancelled when nobody waits for the answer any more.</param>
     public Task<ReadOnlyMemory<byte>> ExecuteAsync(
-        ReadOnlyMemory<byte> body, ResponseBuilder response, CancellationToken gone) =>
-        ExecuteAsync(body, response, null, gone);
+        ReadOnlyMemory<byte> body,
+        ResponseBuilder response,
+        InterimWriter interim,
+        CancellationToken gone) =>
+        ExecuteAsync(body, response, null, interim, gone);
 
     /// <summary>Answers a request that another member passed on.</summary>
     public async ValueTask<ReadOnlyMemory<byte>> ExecuteForwardedAsync(
@@ -41,13 +45,15 @@ internal sealed class RequestDispatcher(
         // Not disposed: the answer lives in the buffer. Forwardable requests have short ones, for
         // which nothing is reserved.
         var response = new ResponseBuilder(budget);
-        return await ExecuteAsync(request.Body, response, request, gone).ConfigureAwait(false);
+        return await ExecuteAsync(request.Body, response, request, null, gone)
+            .ConfigureAwait(false);
     }
 
     private async Task<ReadOnlyMemory<byte>> ExecuteAsync(
         ReadOnlyMemory<byte> body,
         ResponseBuilder response,
         ForwardedRequest? forwarded,
+        InterimWriter? interim,
         CancellationToken gone)
     {
         var header = RequestHeader.Read(body.Span);
@@ -63,7 +69,7 @@ internal sealed class RequestDispatcher(
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(gone, stopping);
             limit.CancelAfter(header.TimeoutMs);
             var context = new RequestContext(
-                header, body[Wire.HeaderBytes..], forwarded, limit.Token);
+                header, body[Wire.HeaderBytes..], forwarded, limit, interim);
             return await AnswerAsync(context, response).ConfigureAwait(false);
         }
         finally
@@ -107,6 +113,7 @@ internal sealed class RequestDispatcher(
             RequestCode.GetNodes => cluster.GetNodesAsync(context, response),
             RequestCode.Test => cluster.TestAsync(context, response),
             RequestCode.SetDebug => cluster.SetDebugAsync(context, response),
+            RequestCode.UpdateNode => cluster.UpdateNodeAsync(context, response),
             RequestCode.LogAppend => log.AppendAsync(context, response),
             RequestCode.LogWaitCommit => log.WaitCommitAsync(context, response),
             RequestCode.LogWaitApply => log.WaitApplyAsync(context, response),

@@ -55,7 +55,8 @@ internal sealed class RequestConnection(
                 // This may be the thread that serves all sockets (InlineCompletions).
                 if (!RequestCodes.IsQuick(RequestHeader.Read(body.Span).Code))
                     await Task.Yield();
-                var answer = await dispatcher.ExecuteAsync(body, response, gone.Token)
+                var answer = await dispatcher.ExecuteAsync(
+                    body, response, frame => stream.WriteAsync(frame, abort), gone.Token)
                     .ConfigureAwait(false);
                 await stream.WriteAsync(answer, abort).ConfigureAwait(false);
             }

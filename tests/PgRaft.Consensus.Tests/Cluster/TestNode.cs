@@ -25,7 +25,7 @@ internal sealed class TestNode : IAsyncDisposable
             cluster.Network is null ? FreePort() : FaultyNetwork.Port);
     }
 
-    public MemberAddress Address { get; }
+    public MemberAddress Address { get; private set; }
 
     public string DataDirectory => Path.Combine(_directory, $"node{Address.NodeId}");
 
@@ -54,6 +54,12 @@ internal sealed class TestNode : IAsyncDisposable
         probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         return ((IPEndPoint)probe.LocalEndPoint!).Port;
     }
+
+    /// <summary>From its next start on it listens at another port.</summary>
+    public void Move() => Address = Address with { Port = FreePort() };
+
+    /// <summary>Its disk is lost; it must not run.</summary>
+    public void Wipe() => Directory.Delete(DataDirectory, recursive: true);
 
     public async Task StartAsync(CancellationToken token)
     {

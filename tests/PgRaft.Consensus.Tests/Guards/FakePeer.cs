@@ -3,6 +3,7 @@
 // closes the connection.
 using Microsoft.Extensions.Logging.Abstractions;
 using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Leadership;
 using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Consensus.Transport;
 
@@ -40,14 +41,25 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
 
     /// <summary>A peer object that dials this fake.</summary>
     public Peer Dial() => new(
-        Address, kind => HelloOf(1, Address.NodeId) with { Kind = kind }, TimeProvider.System,
-        NullLogger.Instance);
+        Address, kind => HelloOf(1, Address.NodeId) with { Kind = kind },
+        new PeerContact(TimeProvider.System), NullLogger.Instance);
 
     /// <summary>A channel to a real node, as if from node <paramref name="asNodeId"/>.</summary>
     public static PeerChannel Call(
         MemberAddress target, int asNodeId, string clusterId = "test", long foundingId = 0) => new(
         target, () => HelloOf(asNodeId, target.NodeId, clusterId, foundingId),
         new ConnectionHealth(target, NullLogger.Instance));
+
+    /// <summary>Asks a node to join, as a leader of a term whose log ends at an index; whether it
+    /// will.</summary>
+    public static async Task<bool> InviteAsync(PeerChannel node, long term = 1, long lastIndex = 0)
+    {
+        var request = new FrameWriter().Int64(term).Int64(lastIndex);
+        var body = new BodyReader(await node.CallAsync(
+            MessageType.Join, request, TimeSpan.FromSeconds(10), TestCluster.Limit));
+        body.Int64();
+        return body.Byte() != 0;
+    }
 
     public Hello Greeting(Hello peer) =>
         HelloOf(Address.NodeId, peer.NodeId) with { Kind = peer.Kind };

@@ -51,6 +51,8 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 
     public List<long> Acknowledged { get; } = [];
 
+    public List<(long Index, int Teller)> Removals { get; } = [];
+
     public int Nudges { get; private set; }
 
     public int ElectionTimeoutMs { get; init; } = 400;
@@ -83,6 +85,9 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
     public void HeartbeatSent()
     {
     }
+
+    public void ToldRemoved(long configurationIndex, int teller) =>
+        Removals.Add((configurationIndex, teller));
 
     public async ValueTask DisposeAsync()
     {

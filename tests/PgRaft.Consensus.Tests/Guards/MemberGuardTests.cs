@@ -138,7 +138,8 @@ public sealed class MemberGuardTests
         await using var fixture = new LogFixture { ElectionTimeoutMs = 200 };
         var nowhere = new MemberAddress(2, "127.0.0.1", TestNode.FreePort());
         await using var peer = new Peer(
-            nowhere, kind => FakePeer.HelloOf(1, 2) with { Kind = kind }, TimeProvider.System,
+            nowhere, kind => FakePeer.HelloOf(1, 2) with { Kind = kind },
+            new PgRaft.Consensus.Leadership.PeerContact(TimeProvider.System),
             Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
         using var member = new RemoteMember(nowhere, peer, fixture);
         await Assert.ThrowsAsync<MemberUnavailableException>(

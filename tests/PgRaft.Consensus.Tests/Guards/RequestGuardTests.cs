@@ -129,6 +129,7 @@ public sealed class RequestGuardTests
         await using var cluster = await WaitingNodeAsync();
         await using var first = FakePeer.Call(cluster[1].Address, 2);
         await using var second = FakePeer.Call(cluster[1].Address, 3);
+        Assert.True(await FakePeer.InviteAsync(first));
         await AppendAsync(first, 4, 0, 0);
         await Assert.ThrowsAsync<PeerUnavailableException>(() => AppendAsync(second, 4, 0, 0));
         Assert.Equal(2, cluster[1].Node.Status.LeaderId);
@@ -144,6 +145,7 @@ public sealed class RequestGuardTests
         var two = self with { NodeId = 2, Port = TestNode.FreePort() };
         var both = Configuration.Found(1, [self, two]);
         await using var leader = FakePeer.Call(self, 2);
+        Assert.True(await FakePeer.InviteAsync(leader));
         await AppendAsync(
             leader, 4, 0, 0, new LogRecord(1, 4, EntryKind.Configuration, both.Bytes));
         Assert.Equal(NodeRole.Follower, cluster[1].Node.Status.Role);
@@ -157,6 +159,7 @@ public sealed class RequestGuardTests
     {
         await using var cluster = await WaitingNodeAsync();
         await using var leader = FakePeer.Call(cluster[1].Address, 2);
+        Assert.True(await FakePeer.InviteAsync(leader));
         await AppendAsync(leader, 1, 0, 0, LogFixture.Record(1, 1));
         await AppendAsync(
             leader, 2, 1, 1,
@@ -184,6 +187,7 @@ public sealed class RequestGuardTests
     {
         await using var cluster = await WaitingNodeAsync();
         await using var leader = FakePeer.Call(cluster[1].Address, 2);
+        Assert.True(await FakePeer.InviteAsync(leader));
         await AppendAsync(leader, 1, 0, 0, LogFixture.Record(1, 1), LogFixture.Record(2, 1));
         await AppendAsync(leader, 1, 2, 1, commitIndex: 2);
         await using var transfer = FakePeer.Call(cluster[1].Address, 2);

@@ -55,8 +55,12 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
     public ValueTask WaitAppliedAsync(long index, CancellationToken token) =>
         inner.WaitAppliedAsync(index, token);
 
-    public Task AddMemberAsync(MemberAddress member, CancellationToken token) =>
-        inner.AddMemberAsync(member, token);
+    public Task AddMemberAsync(
+        MemberAddress member, IProgress<JoinProgress>? progress, CancellationToken token) =>
+        inner.AddMemberAsync(member, progress, token);
+
+    public Task UpdateMemberAsync(MemberAddress member, CancellationToken token) =>
+        inner.UpdateMemberAsync(member, token);
 
     public Task RemoveMemberAsync(int nodeId, CancellationToken token) =>
         inner.RemoveMemberAsync(nodeId, token);

@@ -45,6 +45,12 @@ internal sealed class FakeNode : IRaftNode
     public Func<MemberAddress, CancellationToken, Task> OnAdd { get; set; } =
         (_, _) => Task.CompletedTask;
 
+    public Func<MemberAddress, CancellationToken, Task> OnUpdate { get; set; } =
+        (_, _) => Task.CompletedTask;
+
+    /// <summary>Who wants to know of the addition that is under way.</summary>
+    public IProgress<JoinProgress>? Progress { get; private set; }
+
     public Func<int, CancellationToken, Task> OnRemove { get; set; } = (_, _) => Task.CompletedTask;
 
     public Func<CancellationToken, Task<int>> OnYield { get; set; } = _ => Task.FromResult(2);
@@ -159,8 +165,15 @@ internal sealed class FakeNode : IRaftNode
     public ValueTask<ReadOnlyMemory<byte>> ForwardToLeaderAsync(
         ReadOnlyMemory<byte> request, CancellationToken token) => OnForward(request, token);
 
-    public Task AddMemberAsync(MemberAddress member, CancellationToken token) =>
-        OnAdd(member, token);
+    public Task AddMemberAsync(
+        MemberAddress member, IProgress<JoinProgress>? progress, CancellationToken token)
+    {
+        Progress = progress;
+        return OnAdd(member, token);
+    }
+
+    public Task UpdateMemberAsync(MemberAddress member, CancellationToken token) =>
+        OnUpdate(member, token);
 
     public Task RemoveMemberAsync(int nodeId, CancellationToken token) => OnRemove(nodeId, token);
 
