@@ -78,7 +78,8 @@ public sealed class ClusterRequestTests : IAsyncLifetime
             added = member;
             return Task.CompletedTask;
         };
-        Assert.Equal(true, (await AddAsync(4, "host-4.example", 7004)).Value);
+        var answer = await AddAsync(4, "host-4.example", 7004);
+        Assert.Equal([[true, 3]], answer.Rows);
         Assert.Equal(new MemberAddress(4, "host-4.example", 7004), added);
     }
 
@@ -100,12 +101,9 @@ public sealed class ClusterRequestTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_known_id_or_address_is_refused()
+    public async Task A_known_address_is_refused()
     {
         Node.OnAdd = (_, _) => throw new InvalidOperationException("must not be asked");
-        var id = await AddAsync(2, "h", 7001);
-        Assert.Equal(
-            (StatusCode.WrongState, "node 2 is already a member"), (id.Status, id.Message));
         var address = await AddAsync(4, "FD00::3", 7001);
         Assert.Equal(StatusCode.WrongState, address.Status);
         Assert.Contains("node 3 already has", address.Message, StringComparison.Ordinal);
@@ -124,15 +122,27 @@ public sealed class ClusterRequestTests : IAsyncLifetime
         var remove = await _client.CallAsync(RequestCode.RemoveNode, 3);
         Assert.Equal("cannot remove node - this node is not the leader", remove.Message);
         Assert.Equal(hint, remove.Hint);
+        var update = await _client.CallAsync(RequestCode.UpdateNode, 3, "h", 7004);
+        Assert.Equal("cannot update node - this node is not the leader", update.Message);
+        Assert.Equal(hint, update.Hint);
     }
 
     [Fact]
     public async Task On_a_follower_without_a_leader_the_detail_says_why_there_is_none()
     {
         Node.Follow(0);
-        var answer = await AddAsync(4, "h", 7004);
-        Assert.Equal((StatusCode.NotLeader, null), (answer.Status, answer.Hint));
-        Assert.StartsWith("No leader known for", answer.Detail, StringComparison.Ordinal);
+        foreach (var answer in new[]
+        {
+            await AddAsync(4, "h", 7004),
+            await _client.CallAsync(RequestCode.RemoveNode, 3),
+            await _client.CallAsync(RequestCode.UpdateNode, 3, "h", 7004),
+        })
+        {
+            Assert.Equal(StatusCode.NoLeader, answer.Status);
+            Assert.EndsWith(
+                "node - the cluster has no leader", answer.Message, StringComparison.Ordinal);
+            Assert.StartsWith("No leader known for", answer.Detail, StringComparison.Ordinal);
+        }
     }
 
     [Theory]
@@ -160,6 +170,49 @@ public sealed class ClusterRequestTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Leadership_lost_on_the_way_to_nobody_is_told_as_that()
+    {
+        Node.OnAdd = (_, _) =>
+        {
+            Node.Follow(0);
+            throw new PgraftException(StatusCode.NotLeader, "deposed");
+        };
+        Assert.Equal(StatusCode.NoLeader, (await AddAsync(4, "h", 7004)).Status);
+    }
+
+    [Fact]
+    public async Task A_member_is_moved_to_the_address_given()
+    {
+        MemberAddress? moved = null;
+        Node.OnUpdate = (member, _) =>
+        {
+            moved = member;
+            return Task.CompletedTask;
+        };
+        var answer = await _client.CallAsync(RequestCode.UpdateNode, 2, "host-2.example", 7002);
+        Assert.Equal(true, answer.Value);
+        Assert.Equal(new MemberAddress(2, "host-2.example", 7002), moved);
+        var where = await _client.CallAsync(RequestCode.UpdateNode, 2, "10.0.0.2", 7001);
+        Assert.Equal(true, where.Value);
+    }
+
+    [Fact]
+    public async Task A_stranger_or_a_place_that_is_taken_is_refused()
+    {
+        Node.OnUpdate = (_, _) => throw new InvalidOperationException("must not be asked");
+        var stranger = await _client.CallAsync(RequestCode.UpdateNode, 9, "h", 7001);
+        Assert.Equal(
+            (StatusCode.BadArgument, "node 9 is not a member of the cluster"),
+            (stranger.Status, stranger.Message));
+        var taken = await _client.CallAsync(RequestCode.UpdateNode, 2, "10.0.0.1", 7001);
+        Assert.Equal(
+            (StatusCode.WrongState, "node 1 already has the address 10.0.0.1 port 7001"),
+            (taken.Status, taken.Message));
+        var port = await _client.CallAsync(RequestCode.UpdateNode, 2, "h", 70000);
+        Assert.Equal(StatusCode.BadArgument, port.Status);
+    }
+
+    [Fact]
     public async Task A_member_is_removed()
     {
         int removed = 0;
@@ -168,7 +221,7 @@ public sealed class ClusterRequestTests : IAsyncLifetime
             removed = id;
             return Task.CompletedTask;
         };
-        Assert.Equal(true, (await _client.CallAsync(RequestCode.RemoveNode, 3)).Value);
+        Assert.Equal([[true, 3]], (await _client.CallAsync(RequestCode.RemoveNode, 3)).Rows);
         Assert.Equal(3, removed);
     }
 
