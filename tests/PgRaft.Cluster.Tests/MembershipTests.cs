@@ -50,10 +50,12 @@ public sealed class MembershipTests : ServerTest
         var cluster = await NewClusterAsync(1, Founding.AddNode);
         var leader = cluster[1];
 
-        await leader.ErrorOfAsync(
+        var error = await leader.ErrorOfAsync(
             "SET pgraft.request_timeout = '2s'; "
             + $"SELECT pgraft_add_node(2, '127.0.0.1', {Ports.Next()})");
 
+        Assert.Equal("40001", error.SqlState);
+        Assert.Contains("refused", error.Detail, StringComparison.OrdinalIgnoreCase);
         Assert.Equal(1, await MembersAsync(leader));
         Assert.True(await leader.PutAsync("still", "writable"));
     }
@@ -69,8 +71,9 @@ public sealed class MembershipTests : ServerTest
         var badId = await leader.ErrorOfAsync("SELECT pgraft_add_node(0, '127.0.0.1', 7001)");
         var badPort = await leader.ErrorOfAsync("SELECT pgraft_add_node(2, '127.0.0.1', 70000)");
 
-        Assert.Contains(twice.SqlState, (string[])["55000", "22023"]);
-        Assert.Contains(unknown.SqlState, (string[])["55000", "22023"]);
+        Assert.Equal("55000", twice.SqlState);
+        Assert.Contains("pgraft_remove_node(1)", twice.Hint, StringComparison.Ordinal);
+        Assert.Equal("22023", unknown.SqlState);
         Assert.Equal("22023", badId.SqlState);
         Assert.Equal("22023", badPort.SqlState);
         Assert.Equal(1, await MembersAsync(leader));
@@ -83,10 +86,12 @@ public sealed class MembershipTests : ServerTest
         var stranger = await cluster.AddServerAsync(
             2, s => s.Settings["pgraft.cluster_id"] = "'another'");
 
-        await cluster[1].ErrorOfAsync(
-            "SET pgraft.request_timeout = '2s'; "
-            + $"SELECT pgraft_add_node(2, '127.0.0.1', {stranger.RaftPort})");
+        await stranger.WaitForStateAsync("WAITING");
+        var error = await cluster[1].ErrorOfAsync(
+            $"SELECT pgraft_add_node(2, '127.0.0.1', {stranger.RaftPort})");
 
+        Assert.Equal("55000", error.SqlState);
+        Assert.Contains("node 2 to \"another\"", error.Detail, StringComparison.Ordinal);
         Assert.Equal(1, await MembersAsync(cluster[1]));
         Assert.Equal("WAITING", await stranger.WorkerStateAsync());
     }

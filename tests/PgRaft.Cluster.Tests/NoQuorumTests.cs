@@ -2,6 +2,7 @@
 // that gives up gets its connection back at once. Two members come back: all goes on.
 
 using System.Diagnostics;
+using System.Globalization;
 using Npgsql;
 using PgRaft.Cluster.Tests.Harness;
 
@@ -67,6 +68,22 @@ public sealed class NoQuorumTests : ServerTest, IClassFixture<NoQuorumTests.Remn
         await Poll.UntilAsync(
             "the old leader steps down", _server.RoleAsync, role => role != "leader");
         Assert.Equal("RUNNING", await _server.WorkerStateAsync());
+    }
+
+    [Theory]
+    [InlineData("pgraft_add_node(9, '127.0.0.1', 7009)")]
+    [InlineData("pgraft_update_node({0}, '127.0.0.1', 7009)")]
+    public async Task Members_cannot_be_changed(string change)
+    {
+        var error = await _server.ErrorOfAsync(
+            $"{ShortTimeout}; SELECT "
+            + string.Format(CultureInfo.InvariantCulture, change, _server.NodeId));
+
+        // A node that still takes itself for the leader finds that nobody confirms it.
+        Assert.Equal("57P03", error.SqlState);
+        Assert.Equal(3, await _server.ScalarAsync<long>("SELECT count(*) FROM pgraft.nodes"));
+        Assert.DoesNotContain(
+            9, await _server.ScalarAsync<int[]>("SELECT array_agg(node_id) FROM pgraft.nodes"));
     }
 
     [Fact]

@@ -46,7 +46,7 @@ public sealed partial class TestServer : IAsyncDisposable
 
     public int Port { get; } = Ports.Next();
 
-    public int RaftPort { get; } = Ports.Next();
+    public int RaftPort { get; private set; } = Ports.Next();
 
     /// <summary>Where its programs are; takes effect at the next start or stop.</summary>
     public string BinDirectory { get; set; }
@@ -92,6 +92,23 @@ public sealed partial class TestServer : IAsyncDisposable
     {
         NodeId = nodeId;
         Settings["pgraft.node_id"] = Number(nodeId);
+    }
+
+    /// <summary>Gives it another Raft port, from its next start on.</summary>
+    internal void Move()
+    {
+        RaftPort = Ports.Next();
+        Settings["pgraft.port"] = Number(RaftPort);
+
+        // It would contradict the port, and has done its work.
+        Settings.Remove("pgraft.initial_cluster");
+    }
+
+    /// <summary>Deletes pgraft's data_dir; the server must be down.</summary>
+    internal void EmptyPgraftDirectory()
+    {
+        Directory.Delete(PgraftDirectory, recursive: true);
+        Settings.Remove("pgraft.initial_cluster");
     }
 
     public async Task StartAsync()

@@ -95,7 +95,7 @@ put_int64(Answer *answer, int64_t value)
 static int
 spoil(const char *fault, Answer *answer, uint32_t *body_bytes)
 {
-	if (strcmp(fault, "silence") == 0)
+	if (strcmp(fault, "silence") == 0 || strcmp(fault, "progress, then silence") == 0)
 		return 0;
 	if (strcmp(fault, "other request") == 0)
 		answer->request_id += 1000;
@@ -126,6 +126,61 @@ spoil(const char *fault, Answer *answer, uint32_t *body_bytes)
 	return 1;
 }
 
+/* Puts a word on progress at "to"; returns its bytes. */
+static size_t
+put_progress(char *to, uint32_t request_id, uint32_t columns, const char *word)
+{
+	Answer		answer = {PGRAFT_PROGRESS, request_id, columns, 1, 1, {PGRAFT_VALUE_NULL}};
+	uint32_t	word_bytes = (uint32_t) strlen(word);
+	uint32_t	body_bytes;
+
+	if (word_bytes > 0)
+	{
+		answer.values[0] = PGRAFT_VALUE_TEXT;
+		memcpy(answer.values + 1, &word_bytes, sizeof(word_bytes));
+		memcpy(answer.values + 5, word, word_bytes);
+		answer.value_bytes = 5 + word_bytes;
+	}
+	body_bytes = HEADER_BYTES - 4 + answer.value_bytes;
+	memcpy(to, &body_bytes, 4);
+	memcpy(to + 4, &answer, 16);
+	memcpy(to + HEADER_BYTES, answer.values, answer.value_bytes);
+	return HEADER_BYTES + answer.value_bytes;
+}
+
+/*
+ * Words ahead of the answer, in one piece with it, so that the shim must take
+ * them apart; "cut" sends the last one in two pieces.
+ */
+static int
+report_progress(int fd, const char *fault, uint32_t request_id)
+{
+	char		frames[512];
+	size_t		bytes = 0;
+	size_t		first;
+
+	if (strcmp(fault, "progress") == 0 || strcmp(fault, "progress cut") == 0)
+	{
+		bytes += put_progress(frames, request_id, 1, "half way");
+		bytes += put_progress(frames + bytes, request_id, 1, "");
+		bytes += put_progress(frames + bytes, request_id, 1, "nearly there");
+	}
+	else if (strcmp(fault, "progress of another") == 0)
+		bytes = put_progress(frames, request_id + 1000, 1, "half way");
+	else if (strcmp(fault, "progress of nobody") == 0)
+		bytes = put_progress(frames, 0, 1, "half way");
+	else if (strcmp(fault, "progress in columns") == 0)
+		bytes = put_progress(frames, request_id, 2, "half way");
+	else if (strcmp(fault, "progress, then silence") == 0)
+		bytes = put_progress(frames, request_id, 1, "half way");
+	first = strcmp(fault, "progress cut") == 0 ? bytes - 7 : bytes;
+	if (write(fd, frames, first) != (ssize_t) first)
+		return 0;
+	if (first < bytes)
+		usleep(20000);
+	return write(fd, frames + first, bytes - first) == (ssize_t) (bytes - first);
+}
+
 /* Answers one request; returns 0 to close the connection. */
 static int
 answer_request(int fd, const char *body)
@@ -143,6 +198,9 @@ answer_request(int fd, const char *body)
 	put_int64(&answer, 1);
 	body_bytes = HEADER_BYTES - 4 + answer.value_bytes;
 	if (strcmp(fault, "close") == 0)
+		return 0;
+	if (strncmp(fault, "progress", strlen("progress")) == 0 &&
+		!report_progress(fd, fault, answer.request_id))
 		return 0;
 	if (!spoil(fault, &answer, &body_bytes))
 		return 1;

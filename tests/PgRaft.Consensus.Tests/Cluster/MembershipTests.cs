@@ -2,6 +2,7 @@
 //
 // Threading: one cluster a test. Failure: the deadline of a wait, with every node's state.
 using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Tests.Faults;
 using PgRaft.Core;
 using Xunit;
 
@@ -343,6 +344,72 @@ public sealed class MembershipTests
 
         await mover.PutAsync("after", "the move", TestCluster.Limit);
         await cluster.AgreeAsync();
+    }
+
+    [Fact]
+    public async Task AnAddressThatWorksAtOnceCostsNoLease()
+    {
+        await using var cluster = await TestCluster.FoundAsync(2);
+        var (leader, followers) = await cluster.RolesAsync();
+        using var done = new CancellationTokenSource();
+        var watching = Task.Run(() =>
+        {
+            int looks = 0;
+            for (; !done.IsCancellationRequested; looks++)
+            {
+                Assert.NotEqual(0, leader.Node.Status.LeaseDeadlineNs);
+            }
+
+            return looks;
+        });
+
+        for (int i = 0; i < 10; i++)
+        {
+            string host = i % 2 == 0 ? "localhost" : "127.0.0.1";
+            await leader.Node.UpdateMemberAsync(
+                followers[0].Address with { Host = host }, TestCluster.Limit);
+        }
+
+        await done.CancelAsync();
+        Assert.True(await watching > 10);
+    }
+
+    [Fact]
+    public async Task AChangeIsRefusedWhileTheLastOneIsNotCommitted()
+    {
+        await using var network = new FaultyNetwork();
+        await using var cluster = new TestCluster { Network = network, ElectionTimeout = 3000 };
+        for (int id = 1; id <= 3; id++)
+        {
+            cluster.Add(id);
+        }
+
+        await cluster.StartAllAsync();
+        var (leader, followers) = await cluster.RolesAsync();
+        foreach (var follower in followers)
+        {
+            network.Delay(
+                leader.Address.NodeId, follower.Address.NodeId, TimeSpan.FromMilliseconds(400));
+        }
+
+        long last = leader.Node.Status.LastIndex;
+        using var cancel = new CancellationTokenSource();
+        var first = leader.Node.UpdateMemberAsync(
+            leader.Address with { Port = 1 }, cancel.Token);
+        await cluster.UntilAsync(() => leader.Node.Status.LastIndex > last, "the change to be sent");
+        await cancel.CancelAsync();
+        var unknown = await Assert.ThrowsAsync<PgraftException>(() => first);
+        Assert.Equal(StatusCode.OutcomeUnknown, unknown.Code);
+
+        var error = await Assert.ThrowsAsync<PgraftException>(
+            () => leader.Node.RemoveMemberAsync(followers[0].Address.NodeId, TestCluster.Limit));
+
+        Assert.Equal(StatusCode.WrongState, error.Code);
+        Assert.Contains("not been committed yet", error.Detail, StringComparison.Ordinal);
+        network.Heal();
+        await cluster.UntilAsync(
+            () => leader.Node.GetMembers().Any(m => m.Address.Port == 1), "its commit");
+        await leader.Node.UpdateMemberAsync(leader.Address, TestCluster.Limit);
     }
 
     [Fact]

@@ -125,6 +125,21 @@ public sealed class MembershipGuardTests
         Assert.Equal(NodeRole.Follower, cluster[1].Node.Status.Role);
     }
 
+    // It is sent only once it is committed.
+    [Fact]
+    public async Task ARemovalInTheLogIsTakenAndKept()
+    {
+        await using var cluster = await MemberAtIndexTwoAsync();
+        await using var leader = FakePeer.Call(cluster[1].Address, 2);
+
+        await AppendAsync(leader, 4, 2, 4, Configured(3, 4, cluster[1].Address, 2, 3));
+
+        Assert.Equal(3, cluster[1].Node.Status.RemovedIndex);
+        await cluster[1].StopAsync();
+        await cluster[1].StartAsync(TestCluster.Limit);
+        Assert.Equal(3, cluster[1].Node.Status.RemovedIndex);
+    }
+
     [Fact]
     public async Task AnInvitationThatWasHeldUpDoesNotUndoARemoval()
     {

@@ -19,6 +19,13 @@ SELECT pgraft_kv_get('bad text');
 SELECT pgraft_kv_put('bare error', 'value');
 SELECT pgraft_kv_put('unknown status', 'value');
 
+-- Words on progress are notices, and not more than that.
+SELECT pgraft_kv_put('progress', 'value');
+SELECT pgraft_kv_put('progress cut', 'value');
+SELECT pgraft_kv_put('progress of another', 'value');
+SELECT pgraft_kv_put('progress of nobody', 'value');
+SELECT pgraft_kv_put('progress in columns', 'value');
+
 -- A lost answer: unknown for a write, a failure for a read.
 SELECT pgraft_kv_put('close', 'value');
 SELECT pgraft_kv_get('close');
@@ -29,6 +36,7 @@ SELECT test.outcome($$SELECT pgraft_kv_put('close', 'value')$$) AS write,
 SET pgraft.request_timeout = 100;
 SELECT pgraft_kv_put('silence', 'value');
 SELECT pgraft_kv_get('silence');
+SELECT pgraft_kv_put('progress, then silence', 'value');
 SELECT test.outcome($$SELECT pgraft_kv_put('silence', 'value')$$) AS write,
 	test.outcome($$SELECT pgraft_kv_get('silence')$$) AS read;
 RESET pgraft.request_timeout;

@@ -9,10 +9,24 @@ FROM unnest(ARRAY[
 	$$pgraft_add_node(2, 'two words', 7002)$$,
 	$$pgraft_add_node(2, '127.0.0.1', 0)$$,
 	$$pgraft_add_node(2, '127.0.0.1', 65536)$$,
-	$$pgraft_remove_node(0)$$]) AS statement;
+	$$pgraft_remove_node(0)$$,
+	$$pgraft_update_node(0, '127.0.0.1', 7002)$$,
+	$$pgraft_update_node(1, 'two words', 7002)$$,
+	$$pgraft_update_node(1, '127.0.0.1', 65536)$$]) AS statement;
 
 -- Already there, not there, the last one.
 SELECT test.outcome($$SELECT pgraft_add_node(1, '127.0.0.1', 7001)$$) AS already_member;
 SELECT test.outcome('SELECT pgraft_remove_node(9)') AS no_member;
+SELECT test.outcome($$SELECT pgraft_update_node(9, '127.0.0.1', 7009)$$) AS no_member_to_move;
 SELECT test.outcome('SELECT pgraft_remove_node(1)') AS last_member;
 SELECT node_id, is_leader FROM pgraft.nodes;
+
+-- Where it is already, another place, and back.
+SELECT last_index FROM pgraft.log_stats \gset
+SELECT pgraft_update_node(1, '127.0.0.1', current_setting('pgraft.port')::integer) AS same_place;
+SELECT last_index - :last_index AS entries FROM pgraft.log_stats;
+SELECT pgraft_update_node(1, 'localhost', 7777) AS moved;
+SELECT last_index - :last_index AS entries FROM pgraft.log_stats;
+SELECT node_id, address, port, is_leader FROM pgraft.nodes;
+SELECT pgraft_update_node(1, '127.0.0.1', current_setting('pgraft.port')::integer) AS moved_back;
+SELECT address, port = current_setting('pgraft.port')::integer AS port, is_leader FROM pgraft.nodes;
