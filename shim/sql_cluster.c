@@ -53,7 +53,7 @@ warn_of_size(int members)
 	if (members % 2 == 0)
 		ereport(NOTICE,
 				(errmsg("pgraft: the cluster has %d members, an even number", members),
-				 errdetail("It tolerates the loss of %d, no more than with %d members.",
+				 errdetail("It tolerates the loss of %d, as %d would.",
 						   (members - 1) / 2, members - 1),
 				 errhint("Use an odd number, 3, 5 or 7.")));
 }

@@ -8,7 +8,8 @@ namespace PgRaft.Consensus.Engine;
 
 internal sealed partial class EngineLog
 {
-    /// <summary>As <see cref="Propose"/>, with a configuration, which takes effect at once.</summary>
+    /// <summary>As <see cref="Propose"/>, with a configuration, which takes effect at once.
+    /// </summary>
     public PendingProposal? ProposeConfiguration(long term, Configuration configuration)
     {
         PendingProposal pending;

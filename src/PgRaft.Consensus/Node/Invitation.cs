@@ -1,4 +1,4 @@
-// What a leader tells a node outside the log: that it is about to be added, and that it was removed.
+// What a leader tells a node outside the log: that it is about to be added, that it was removed.
 //
 // Threading: no state. Failure: a node that refuses is a PgraftException; one that does not answer
 // is asked again until the caller's token ends the wait.
@@ -71,8 +71,8 @@ internal static class Invitation
         }
     }
 
-    /// <summary>Why whoever is at a node's address refuses to be that node; null = it is the node, or
-    /// nobody answers.</summary>
+    /// <summary>Why whoever is at a node's address refuses to be that node; null = it is the node,
+    /// or nobody answers.</summary>
     public static async Task<string?> RefusalAsync(
         Peer peer, TimeSpan timeout, CancellationToken token)
     {

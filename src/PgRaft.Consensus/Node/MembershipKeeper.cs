@@ -192,7 +192,8 @@ internal sealed class MembershipKeeper(
     /// <summary>A member object for a node that is to be added.</summary>
     public RemoteMember Candidate(MemberAddress address) => Remote(address);
 
-    /// <summary>Connections to a node that is not, or no longer, reached through a member.</summary>
+    /// <summary>Connections to a node that is not, or no longer, reached through a member.
+    /// </summary>
     public Peer NewPeer(MemberAddress address, PeerContact? known = null)
     {
         Hello MyHello(ChannelKind kind) => node.Hello(kind, address.NodeId);

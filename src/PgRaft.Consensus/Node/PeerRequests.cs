@@ -357,8 +357,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         return true;
     }
 
-    // Hazard 36: what an emptied data_dir acknowledges counts for what it had before. A member of an
-    // old configuration may still take this node for one.
+    // Hazard 36: what an emptied data_dir acknowledges counts for what it had before. Who has an
+    // old configuration may still take this node for a member.
     private void RequireMembership(int sender)
     {
         if (!node.Membership.TakesEntries)

@@ -129,7 +129,8 @@ public sealed class MembershipTests
 
         var status = removed.Node.Status;
         Assert.True(status.RemovedIndex > 0, $"{status}");
-        Assert.Equal((NodeRole.Passive, 0, 0L), (status.Role, status.LeaderId, status.LeaseDeadlineNs));
+        Assert.Equal((NodeRole.Passive, 0), (status.Role, status.LeaderId));
+        Assert.Equal(0, status.LeaseDeadlineNs);
         Assert.Contains("was removed from the cluster", LogOf(cluster), StringComparison.Ordinal);
         await followers[1].StopAsync();
         await removed.StopAsync();
@@ -396,7 +397,8 @@ public sealed class MembershipTests
         using var cancel = new CancellationTokenSource();
         var first = leader.Node.UpdateMemberAsync(
             leader.Address with { Port = 1 }, cancel.Token);
-        await cluster.UntilAsync(() => leader.Node.Status.LastIndex > last, "the change to be sent");
+        await cluster.UntilAsync(
+            () => leader.Node.Status.LastIndex > last, "the change to be sent");
         await cancel.CancelAsync();
         var unknown = await Assert.ThrowsAsync<PgraftException>(() => first);
         Assert.Equal(StatusCode.OutcomeUnknown, unknown.Code);

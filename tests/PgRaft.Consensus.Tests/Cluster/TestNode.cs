@@ -36,7 +36,7 @@ internal sealed class TestNode : IAsyncDisposable
     public TimeProvider Clock { get; init; } = TimeProvider.System;
 
     /// <summary>Founding members it starts with; null = the cluster's.</summary>
-    public IReadOnlyList<MemberAddress>? InitialCluster { get; init; }
+    public IReadOnlyList<MemberAddress>? InitialCluster { get; set; }
 
     public RaftNode Node => Running.Node;
 

@@ -58,6 +58,19 @@ internal sealed class ClusterInvariants
         }
     }
 
+    /// <summary>A node that is no member begins anew with an empty disk.</summary>
+    public void Forget(int nodeId)
+    {
+        lock (_gate)
+        {
+            _terms.Remove(nodeId);
+            foreach (var vote in _votes.Keys.Where(v => v.NodeId == nodeId).ToArray())
+            {
+                _votes.Remove(vote);
+            }
+        }
+    }
+
     /// <summary>Something else that must not be.</summary>
     public void Broken(string what)
     {

@@ -1,4 +1,5 @@
-// Adds and removes members throughout a run, while everything else goes wrong as well.
+// Adds and removes members throughout a run, while everything else goes wrong as well. Removed
+// nodes come back under their ids, half of them with an empty disk.
 // Threading: one task. Failure: a change that is not done, or whose outcome is unknown, is as good
 // as another: what the members are is asked of the leader in the end.
 using PgRaft.Consensus.Tests.Cluster;
@@ -12,6 +13,7 @@ internal sealed class MembershipChanges(
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMilliseconds(1200);
     private readonly Random _random = new(plan.Seed + 7);
+    private readonly List<RunMember> _gone = [];
 
     public int Added { get; private set; }
 
@@ -53,7 +55,7 @@ internal sealed class MembershipChanges(
 
     private async Task AddAsync(TestNode leader)
     {
-        var added = addMember();
+        var added = NextToAdd();
         await added.StartAsync();
         try
         {
@@ -64,9 +66,33 @@ internal sealed class MembershipChanges(
         catch (PgraftException e) when (e.Code is StatusCode.NotDone or StatusCode.NotLeader
             or StatusCode.WrongState)
         {
-            added.Retired = true;
-            await added.StopAsync();
+            await RetireAsync(added);
         }
+    }
+
+    private RunMember NextToAdd()
+    {
+        if (_gone.Count == 0 || _random.Next(3) == 0)
+        {
+            return addMember();
+        }
+
+        var back = _gone[_random.Next(_gone.Count)];
+        _gone.Remove(back);
+        if (_random.Next(2) == 0)
+        {
+            back.LoseDisk();
+        }
+
+        back.Retired = false;
+        return back;
+    }
+
+    private async Task RetireAsync(RunMember member)
+    {
+        member.Retired = true;
+        await member.StopAsync();
+        _gone.Add(member);
     }
 
     private async Task RemoveAsync(TestNode leader)
@@ -76,7 +102,6 @@ internal sealed class MembershipChanges(
         using var limit = new CancellationTokenSource(Limit);
         await leader.Node.RemoveMemberAsync(victim.NodeId, limit.Token);
         Removed++;
-        victim.Retired = true;
-        await victim.StopAsync();
+        await RetireAsync(victim);
     }
 }

@@ -62,6 +62,14 @@ internal sealed class RunMember(
         }
     }
 
+    /// <summary>It is to come back with nothing; it must not run.</summary>
+    public void LoseDisk()
+    {
+        node.InitialCluster = [];
+        node.Io = new SimulatedDisk();
+        invariants.Forget(NodeId);
+    }
+
     /// <summary>Puts its faults into its disk.</summary>
     public void Prepare()
     {

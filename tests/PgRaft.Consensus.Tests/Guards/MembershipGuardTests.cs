@@ -229,7 +229,8 @@ public sealed class MembershipGuardTests
         long index, long term, MemberAddress self, params int[] members) => new(
         index, term, EntryKind.Configuration,
         Configuration.Found(
-            1, members.Select(id => id == self.NodeId ? self : self with { NodeId = id, Port = id }))
+            1, members.Select(
+                id => id == self.NodeId ? self : self with { NodeId = id, Port = id }))
             .Bytes);
 
     // Until any voter would have ceased to keep faith with its leader.
