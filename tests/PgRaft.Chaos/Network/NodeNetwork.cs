@@ -41,10 +41,11 @@ internal sealed class NodeNetwork
             return (null, "network namespaces need root");
         }
 
+        NodeNetwork? network = null;
         try
         {
             await Leftovers.RemoveAsync(Prefix);
-            var network = new NodeNetwork(Environment.ProcessId, await FreeSubnetAsync());
+            network = new NodeNetwork(Environment.ProcessId, await FreeSubnetAsync());
             TestRun.AtEnd(network.Remove);
             await network.CreateAsync(nodes);
             return (network, "");
@@ -52,6 +53,7 @@ internal sealed class NodeNetwork
         catch (Exception e) when (e is InvalidOperationException
             or System.ComponentModel.Win32Exception)
         {
+            network?.Remove();
             return (null, $"network namespaces cannot be made here: {e.Message.Trim()}");
         }
     }
