@@ -1,14 +1,16 @@
 // The server side of the peer protocol: what this node answers to members.
 //
-// Guards that act on requests are here: no vote in the first election timeout after a start
-// (hazard 8) nor within one of a leader's sign of life (hazards 23 and 24), one leader a term
-// (hazard 12), a snapshot that is already covered is not refused but acknowledged, and a refused
+// Guards that act on requests are here: nothing from a node that is not of this founding, and one
+// leader a term (hazard 12), no vote in the first election timeout after a start (hazard 8) nor
+// within one of a leader's sign of life (hazards 23 and 24), no entry that could not be read back
+// (hazard 36), a snapshot that is already covered is not refused but acknowledged, and a refused
 // append says where the logs part.
 // Threading: called concurrently for different connections; _turn keeps votes and appends apart,
 // because a leader's lease rests on their order. Failure: a broken invariant or a storage error
 // ends the node; everything else ends the connection it came from.
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Transport;
 using PgRaft.Core;
@@ -38,6 +40,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         Interlocked.Increment(ref _messages);
         try
         {
+            RefuseStranger(peer);
             await DispatchAsync(peer.NodeId, request, answer, token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is InvariantViolatedException
@@ -67,6 +70,20 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
             MessageType.Forward => ForwardAsync(sender, request.Body, answer, token),
             _ => throw new InvalidDataException($"Unknown message type {(byte)request.Type}."),
         };
+    }
+
+    // Hazard 12. Not only at the hello: this node may have been founded, or have joined, since. Who
+    // belongs to no founding has no business with anybody but itself; who is of another would mix
+    // two clusters. Ids are not compared here: a rightful candidate or leader may be a member by an
+    // entry that this node does not have yet (hazard 30).
+    private void RefuseStranger(Hello peer)
+    {
+        long mine = node.FoundingId;
+        if (peer.FoundingId == 0 || (mine != 0 && mine != peer.FoundingId))
+        {
+            throw new InvalidDataException(
+                $"node {peer.NodeId} does not belong to the cluster that this node belongs to");
+        }
     }
 
     private async ValueTask PreVoteAsync(
@@ -220,10 +237,27 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             long term = body.Int64();
             var kind = (EntryKind)body.Byte();
-            records.Add(new LogRecord(previousIndex + i, term, kind, body.Bytes()));
+            var payload = body.Bytes();
+            RequireReadable(kind, payload);
+            records.Add(new LogRecord(previousIndex + i, term, kind, payload));
         }
 
         return records;
+    }
+
+    // Hazard 36: what is in the log must be readable at the next start, or the member would never
+    // start again. So it is refused before it is appended.
+    private static void RequireReadable(EntryKind kind, ReadOnlyMemory<byte> payload)
+    {
+        if (kind > RecordHeader.LastKind)
+        {
+            throw new InvalidDataException($"entry of unknown kind {(byte)kind}");
+        }
+
+        if (kind == EntryKind.Configuration)
+        {
+            _ = Configuration.Decode(payload.Span);
+        }
     }
 
     // Invariant (election safety, Ongaro 2014 §3.4): at most one leader a term.

@@ -161,10 +161,13 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         }
     }
 
+    /// <summary>The founding this node belongs to; 0 = none yet.</summary>
+    internal long FoundingId => Disk.Configurations.Latest.Configuration.FoundingId;
+
     /// <summary>This node's hello.</summary>
     internal Hello Hello(ChannelKind kind, int targetId) => new(
-        kind, _options.ClusterId, Disk.Configurations.Latest.Configuration.FoundingId, SelfId,
-        targetId, _options.ElectionTimeoutMs, _options.Version);
+        kind, _options.ClusterId, FoundingId, SelfId, targetId, _options.ElectionTimeoutMs,
+        _options.Version);
 
     private static InvalidOperationException NotStarted() => new("The node is not started.");
 

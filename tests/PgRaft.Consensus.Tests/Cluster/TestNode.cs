@@ -4,6 +4,8 @@ using System.Net;
 using System.Net.Sockets;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Faults;
+using PgRaft.Consensus.Tests.Guards;
+using PgRaft.Consensus.Transport;
 using PgRaft.Core;
 using PgRaft.Core.Commands;
 using PgRaft.Core.Snapshots;
@@ -78,6 +80,10 @@ internal sealed class TestNode : IAsyncDisposable
             CommandEncoder.KvPut(
                 System.Text.Encoding.UTF8.GetBytes(key), System.Text.Encoding.UTF8.GetBytes(value)),
             0, token);
+
+    /// <summary>A channel to it, as if from another member of its cluster.</summary>
+    public PeerChannel CallAs(int nodeId) =>
+        FakePeer.Call(Address, nodeId, _cluster.ClusterId, Node.FoundingId);
 
     public string? Get(string key) => Get(StateMachine, key);
 
