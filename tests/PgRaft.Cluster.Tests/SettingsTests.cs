@@ -95,6 +95,8 @@ public sealed class SettingsTests : ServerTest
         await server.StartAsync();
         await server.ExecuteAsync("CREATE EXTENSION pgraft");
 
+        await server.WaitForStateAsync("WAITING");
+
         Assert.True(await server.ScalarAsync<bool>("SELECT pgraft_init()"));
     }
 
@@ -155,6 +157,8 @@ public sealed class SettingsTests : ServerTest
         server.Settings["pgraft.data_dir"] = $"'{server.PgraftDirectory}'";
         await server.StartAsync();
         await server.ExecuteAsync("CREATE EXTENSION pgraft");
+
+        await server.WaitForStateAsync("WAITING");
 
         Assert.True(await server.ScalarAsync<bool>("SELECT pgraft_init()"));
         Assert.True(await server.PutAsync("production", "example"));
