@@ -36,6 +36,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         Hello peer, Frame request, FrameWriter answer, CancellationToken token)
     {
         Interlocked.Increment(ref _messages);
+        RefuseOtherFounding(peer);
         try
         {
             await DispatchAsync(peer.NodeId, request, answer, token).ConfigureAwait(false);
@@ -51,6 +52,18 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     /// <inheritdoc/>
     public void Dispose() => _turn.Dispose();
 
+    // The hello was checked when the connection was made; since then this node may have recovered
+    // alone, and whoever was left behind must not reach it over a connection that is still open.
+    private void RefuseOtherFounding(Hello peer)
+    {
+        long own = node.FoundingId;
+        if (peer.FoundingId != 0 && own != 0 && peer.FoundingId != own)
+        {
+            throw new InvalidDataException(
+                $"node {peer.NodeId} belongs to a founding that this node has left");
+        }
+    }
+
     private ValueTask DispatchAsync(
         int sender, Frame request, FrameWriter answer, CancellationToken token)
     {
@@ -65,8 +78,15 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
             MessageType.SnapshotEnd => SnapshotEndAsync(sender, body, answer, token),
             MessageType.ReadIndex => ReadIndexAsync(sender, answer, token),
             MessageType.Forward => ForwardAsync(sender, request.Body, answer, token),
+            MessageType.Report => Report(answer),
             _ => throw new InvalidDataException($"Unknown message type {(byte)request.Type}."),
         };
+    }
+
+    private ValueTask Report(FrameWriter answer)
+    {
+        node.Report().Write(answer);
+        return ValueTask.CompletedTask;
     }
 
     private async ValueTask PreVoteAsync(
