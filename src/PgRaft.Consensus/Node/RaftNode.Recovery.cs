@@ -104,8 +104,12 @@ public sealed partial class RaftNode
 
     /// <summary>What this node answers to a member that asks.</summary>
     internal NodeReport Report() => new(
-        Log.Term, View.Current(Log.Term, out _), Log.CommitIndex, Disk.Log.LastIndex,
+        Log.Term, LeaderInTouch(), Log.CommitIndex, Disk.Log.LastIndex,
         Log.TermAt(Disk.Log.LastIndex));
+
+    // A leader that has lost its majority goes on leading until the engine notices.
+    private int LeaderInTouch() =>
+        View.Tenure is not null && !HoldsLease ? 0 : View.Current(Log.Term, out _);
 
     private BackupInfo AboutThisNode() => new()
     {

@@ -1,5 +1,6 @@
 // A member that goes on alone: what it keeps, when it refuses to, whom it no longer listens to, and
 // what a power failure in any step leaves.
+using PgRaft.Consensus.Leadership;
 using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;
@@ -121,6 +122,22 @@ public sealed class RecoverAloneTests
     {
         await using var cluster = await TestCluster.FoundAsync(1);
         await RefusedAsync(cluster[1], "this node leads it");
+    }
+
+    [Fact]
+    public async Task ALeaderThatHasLostItsMajorityMayGoOnAloneAtOnce()
+    {
+        await using var cluster = await TestCluster.FoundAsync(3);
+        await cluster.PutAsync("k", "v");
+        var (leader, followers) = await cluster.RolesAsync();
+        await Task.WhenAll(followers.Select(f => f.StopAsync()));
+        await cluster.UntilAsync(
+            () => leader.Node.Status.LeaseDeadlineNs
+                < LeaderLease.ToNs(TimeProvider.System.GetTimestamp()),
+            "the lease to end");
+        await leader.Node.RecoverAloneAsync(TestCluster.Limit);
+        await leader.PutAsync("alone", "it", TestCluster.Limit);
+        Assert.Equal(1, leader.Node.Status.Members);
     }
 
     [Fact]
