@@ -113,11 +113,13 @@ public sealed class BackupTests : ServerTest
         Note($"found {state}");
         if (state == "WAITING")
         {
-            Assert.DoesNotContain(FilesOf(server), f => f.EndsWith(".snap", StringComparison.Ordinal));
+            Assert.DoesNotContain(
+                FilesOf(server), f => f.EndsWith(".snap", StringComparison.Ordinal));
             await RestoreAsync(server, path);
         }
 
-        await Poll.UntilAsync("it leads", () => server.ScalarAsync<bool>("SELECT pgraft_is_leader()"));
+        await Poll.UntilAsync(
+            "it leads", () => server.ScalarAsync<bool>("SELECT pgraft_is_leader()"));
         await SameStateAsync(server, path);
     }
 

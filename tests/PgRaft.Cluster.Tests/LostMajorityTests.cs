@@ -100,7 +100,8 @@ public sealed class LostMajorityTests : ServerTest
         Assert.True(await connection.ScalarAsync<bool>("SELECT pgraft_is_leader()"));
         var warning = Assert.Single(warnings);
         Assert.Equal("WARNING", warning.InvariantSeverity);
-        Assert.Contains($"beyond log index {last} is lost", warning.MessageText, StringComparison.Ordinal);
+        Assert.Contains(
+            $"beyond log index {last} is lost", warning.MessageText, StringComparison.Ordinal);
         await server.WaitForLogAsync($"WARNING: .*node {server.NodeId} goes on alone");
     }
 

@@ -150,37 +150,6 @@ internal sealed partial class EngineLog
         await _log.WaitDurableAsync(index).ConfigureAwait(false);
     }
 
-    /// <summary>
-    /// Makes this node the only member from the next index on, in a new term, while no engine
-    /// runs. One record is the whole change: a crash leaves the old configuration or the new one.
-    /// What the log holds is kept, known committed or not.
-    /// </summary>
-    public async Task BeginAloneAsync(int nodeId, long term, Configuration alone)
-    {
-        long index;
-        lock (_gate)
-        {
-            SaveTerm(term, nodeId);
-            index = AppendOwn(term, EntryKind.Configuration, alone.Bytes.Span);
-            _configurations.Append(index, term, alone);
-        }
-
-        await _log.WaitDurableAsync(index).ConfigureAwait(false);
-    }
-
-    /// <summary>
-    /// Goes on after a snapshot that has just become current, while no engine runs.
-    /// </summary>
-    public void AdoptCurrentSnapshot()
-    {
-        lock (_gate)
-        {
-            AdoptSnapshot(_snapshots.Current!.Index, _snapshots.Current.Term);
-        }
-
-        _commitWaiters.Reached(CommitIndex);
-    }
-
     ValueTask<long> IAuditTrail<IRaftLogEntry>.AppendAsync<T>(T entry, CancellationToken token)
     {
         if (!entry.TryGetMemory(out var payload))

@@ -1,5 +1,5 @@
 // Paths that a client gave: where a backup goes, and where one comes from. The kernel has the last
-// word on each; what is refused here is refused because the kernel would not, or would say it badly.
+// word on each; what is refused here the kernel would not refuse, or would say it badly.
 // Threading: stateless. Failure: PgraftException(BadArgument).
 using System.Globalization;
 using System.Text;

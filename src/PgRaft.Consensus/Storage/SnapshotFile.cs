@@ -1,5 +1,5 @@
-// A snapshot or backup file being written under a temporary name: bytes in order, summed as they pass, synced
-// every so often so that the last sync does not hold up the log's for seconds.
+// A snapshot or backup being written under a temporary name: bytes in order, summed as they pass,
+// synced every so often so that the last sync does not hold up the log's for seconds.
 // Threading: one thread. Failure: PgraftException from the disk; Dispose without a finished publish
 // deletes the file, so nothing half-written is ever found under a snapshot's name.
 namespace PgRaft.Consensus.Storage;

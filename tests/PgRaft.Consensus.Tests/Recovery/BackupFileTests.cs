@@ -128,7 +128,8 @@ public sealed class BackupFileTests
         content[8] = 2;
         Put(disk, content);
         var error = Assert.Throws<PgraftException>(() => Backups.Verify(disk));
-        Assert.Contains("has format 2, this version reads 1", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "has format 2, this version reads 1", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

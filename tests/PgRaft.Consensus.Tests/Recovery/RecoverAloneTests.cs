@@ -73,7 +73,8 @@ public sealed class RecoverAloneTests
 
         Assert.All(lost, n => Assert.NotEqual(founding, n.Node.FoundingId));
         Assert.All(lost, n => Assert.Null(n.Get("mine")));
-        Assert.Equal((NodeRole.Leader, term), (survivor.Node.Status.Role, survivor.Node.Status.Term));
+        Assert.Equal(NodeRole.Leader, survivor.Node.Status.Role);
+        Assert.Equal(term, survivor.Node.Status.Term);
         var refused = await Assert.ThrowsAsync<PgraftException>(() => survivor.Node
             .AddMemberAsync(lost[0].Address, new CancellationTokenSource(1000).Token));
         Assert.Contains("separate clusters", refused.Detail, StringComparison.Ordinal);
@@ -245,7 +246,8 @@ public sealed class RecoverAloneTests
         var node = cluster[1].Node;
         Assert.True(node.Log.Term >= term);
         Assert.Equal(5, node.Log.TermAt(3));
-        Assert.Equal(isNew ? [1] : [1, 2, 3], node.Membership.Active.Addresses.Select(a => a.NodeId));
+        Assert.Equal(
+            isNew ? [1] : [1, 2, 3], node.Membership.Active.Addresses.Select(a => a.NodeId));
         if (isNew)
         {
             await cluster.LeaderAsync();
