@@ -4,6 +4,7 @@
 // Threading: with _founding held. Failure: PgraftException(WrongState) that says what speaks
 // against it; nothing has changed then.
 using System.Globalization;
+using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Recovery;
 using PgRaft.Consensus.Transport;
 using PgRaft.Core;
@@ -15,8 +16,11 @@ public sealed partial class RaftNode
     // Long enough for a busy machine to answer, however short elections are.
     private static readonly TimeSpan ShortestPatience = TimeSpan.FromSeconds(1);
 
-    private async Task<NodeReport> RequireMajorityLostAsync(CancellationToken token)
+    private async Task<NodeReport> RequireMajorityLostAsync(CancellationToken caller)
     {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(
+            caller, _stopping.Token);
+        var token = either.Token;
         var members = Disk.Configurations.Latest.Configuration;
         if (!members.Contains(SelfId))
         {
@@ -33,31 +37,38 @@ public sealed partial class RaftNode
         var own = Report();
         RequireNoLeader(own.LeaderId);
         var others = members.Addresses.Where(a => a.NodeId != SelfId).ToArray();
-        var reports = await Task.WhenAll(others.Select(a => AskReportAsync(a, token)))
+        var answers = await Task.WhenAll(others.Select(a => AskTwiceAsync(a, token)))
             .ConfigureAwait(false);
         token.ThrowIfCancellationRequested();
-        foreach (var report in reports)
+        foreach (var answer in answers)
         {
-            RequireNoLeader(report?.LeaderId ?? 0);
+            RequireNoLeader(answer.Report?.LeaderId ?? 0);
         }
 
-        RequireNoMajority(members.Count, 1 + reports.Count(r => r is not null));
+        RequireNoMajority(members.Count, 1 + answers.Count(a => a.IsThere));
         for (int i = 0; i < others.Length; i++)
         {
-            RequireOlder(others[i].NodeId, reports[i], own);
+            RequireOlder(others[i].NodeId, answers[i].Report, own);
         }
 
         return own;
     }
 
-    // Null: no answer.
-    private async Task<NodeReport?> AskReportAsync(MemberAddress member, CancellationToken token)
+    // A connection from before may lead to a machine that is no longer there: the second attempt is
+    // made on a new one if the first was not answered.
+    private async Task<Answer> AskTwiceAsync(MemberAddress member, CancellationToken token)
     {
         if (Membership.FindPeer(member.NodeId) is not { } peer)
         {
-            return null;
+            return default;
         }
 
+        var first = await AskAsync(peer, token).ConfigureAwait(false);
+        return first.Report is null ? await AskAsync(peer, token).ConfigureAwait(false) : first;
+    }
+
+    private async Task<Answer> AskAsync(Peer peer, CancellationToken token)
+    {
         var patience = TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs * 2);
         try
         {
@@ -65,11 +76,16 @@ public sealed partial class RaftNode
                 MessageType.Report, new FrameWriter(),
                 patience > ShortestPatience ? patience : ShortestPatience, token)
                 .ConfigureAwait(false);
-            return NodeReport.Read(new BodyReader(answer));
+            return new Answer(true, NodeReport.Read(new BodyReader(answer)));
         }
-        catch (Exception e) when (e is PeerUnavailableException or InvalidDataException)
+        catch (PeerUnavailableException e)
         {
-            return null;
+            // It said hello, and does not know the question or has no time for it.
+            return new Answer(e.RequestLeft, null);
+        }
+        catch (InvalidDataException)
+        {
+            return new Answer(true, null);
         }
     }
 
@@ -125,6 +141,8 @@ public sealed partial class RaftNode
                 "Run it on that node. If its data is not wanted, stop that node first.");
         }
     }
+
+    private readonly record struct Answer(bool IsThere, NodeReport? Report);
 
     private static PgraftException CannotRecover(string reason, string? detail, string hint) => new(
         StatusCode.WrongState, $"cannot recover the cluster - {reason}", detail, hint);

@@ -192,7 +192,8 @@ public sealed partial class RaftNode
     {
         RequireUnchangedSince(before);
         var members = Disk.Configurations.Latest.Configuration;
-        var alone = Configuration.Found(NewFoundingId(), [members.Find(SelfId)!]);
+        long foundingId = NewFoundingId();
+        var alone = Configuration.Found(foundingId, [_options.Self]);
         try
         {
             await Log.BeginAloneAsync(SelfId, Log.Term + SkippedTerms, alone)

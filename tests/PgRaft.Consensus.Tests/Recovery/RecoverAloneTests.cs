@@ -159,6 +159,17 @@ public sealed class RecoverAloneTests
         await RefusedAsync(cluster[1], "a majority of the members answers");
     }
 
+    // Another version, say: it is there, whatever it makes of the question.
+    [Fact]
+    public async Task AMemberThatSaysHelloAndNothingElseIsThere()
+    {
+        await using var peer = await FakePeer.StartAsync(
+            (_, _, _) => throw new InvalidDataException("Unknown message type 11."));
+        await using var cluster = Stranded(PhysicalIo.Instance, peer.Address);
+        await StrandAsync(cluster);
+        await RefusedAsync(cluster[1], "a majority of the members answers");
+    }
+
     [Fact]
     public async Task AMemberThatKnowsALeaderIsBelieved()
     {
