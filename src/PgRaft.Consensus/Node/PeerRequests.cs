@@ -1,14 +1,16 @@
 // The server side of the peer protocol: what this node answers to members.
 //
-// Guards that act on requests are here: no vote in the first election timeout after a start
-// (hazard 8) nor within one of a leader's sign of life (hazards 23 and 24), one leader a term
-// (hazard 12), a snapshot that is already covered is not refused but acknowledged, and a refused
+// Guards that act on requests are here: nothing from a node that is not of this founding, and one
+// leader a term (hazard 12), no vote in the first election timeout after a start (hazard 8) nor
+// within one of a leader's sign of life (hazards 23 and 24), no entry that could not be read back
+// (hazard 36), a snapshot that is already covered is not refused but acknowledged, and a refused
 // append says where the logs part.
 // Threading: called concurrently for different connections; _turn keeps votes and appends apart,
 // because a leader's lease rests on their order. Failure: a broken invariant or a storage error
 // ends the node; everything else ends the connection it came from.
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Transport;
 using PgRaft.Core;
@@ -16,13 +18,15 @@ using PgRaft.Core;
 namespace PgRaft.Consensus.Node;
 
 /// <summary>Handles members' requests for one node.</summary>
-internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayHaveForgotten)
+internal sealed class PeerRequests(RaftNode node, NodeOptions options, int forgottenFaithMs)
     : IPeerHandler, IDisposable
 {
     private readonly SemaphoreSlim _turn = new(1, 1);
 
-    // A start counts as a sign of life: what was heard before it is forgotten.
-    private long _heardAt = mayHaveForgotten ? options.Clock.GetTimestamp() : 0;
+    // What was heard before the start is forgotten, so the start counts as a sign of life; and by
+    // the promise that held then, which may have been for longer.
+    private readonly long _startedAt = options.Clock.GetTimestamp();
+    private long _heardAt;
     private long _messages;
 
     /// <summary>Requests received since start.</summary>
@@ -36,9 +40,9 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         Hello peer, Frame request, FrameWriter answer, CancellationToken token)
     {
         Interlocked.Increment(ref _messages);
-        RefuseOtherFounding(peer);
         try
         {
+            RefuseStranger(peer);
             await DispatchAsync(peer.NodeId, request, answer, token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is InvariantViolatedException
@@ -51,18 +55,6 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
 
     /// <inheritdoc/>
     public void Dispose() => _turn.Dispose();
-
-    // The hello was checked when the connection was made; since then this node may have recovered
-    // alone, and whoever was left behind must not reach it over a connection that is still open.
-    private void RefuseOtherFounding(Hello peer)
-    {
-        long own = node.FoundingId;
-        if (peer.FoundingId != 0 && own != 0 && peer.FoundingId != own)
-        {
-            throw new InvalidDataException(
-                $"node {peer.NodeId} belongs to a founding that this node has left");
-        }
-    }
 
     private ValueTask DispatchAsync(
         int sender, Frame request, FrameWriter answer, CancellationToken token)
@@ -87,6 +79,21 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     {
         node.Report().Write(answer);
         return ValueTask.CompletedTask;
+    }
+
+    // Hazard 12. Not only at the hello: this node may have been founded, have joined, or have gone
+    // on alone since, and whom it left must not reach it over a connection that is still open. Who
+    // belongs to no founding has no business with anybody but itself; who is of another would mix
+    // two clusters. Ids are not compared here: a rightful candidate or leader may be a member by an
+    // entry that this node does not have yet (hazard 30).
+    private void RefuseStranger(Hello peer)
+    {
+        long mine = node.FoundingId;
+        if (peer.FoundingId == 0 || (mine != 0 && mine != peer.FoundingId))
+        {
+            throw new InvalidDataException(
+                $"node {peer.NodeId} does not belong to the cluster that this node belongs to");
+        }
     }
 
     private async ValueTask PreVoteAsync(
@@ -119,6 +126,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             if (MayVote())
             {
+                node.Log.KeepFaith(options.ElectionTimeoutMs);
                 long term = body.Int64();
                 long lastIndex = body.Int64();
                 long lastTerm = body.Int64();
@@ -137,12 +145,15 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         answer.Int64(result.Term).Byte(result.Value ? (byte)1 : (byte)0);
     }
 
-    // A leader's lease rests on this: no vote within the lower election timeout of its last sign of
+    // A blank node may be one that has lost its memory of a vote: it gives none until a leader has
+    // brought it up to date, and nobody needs it before, because nobody counts it (hazard 37).
+    // A leader's lease rests on the rest: no vote within the lower election timeout of its last sign of
     // life, which a restarted voter may have forgotten (hazard 8), nor while this node leads
     // itself.
     private bool MayVote()
     {
-        if (node.HoldsLease || SinceHeard() <= options.ElectionTimeoutMs)
+        if (node.IsBlank || node.HoldsLease || Since(_startedAt) <= forgottenFaithMs
+            || Since(Volatile.Read(ref _heardAt)) <= options.ElectionTimeoutMs)
         {
             return false;
         }
@@ -157,8 +168,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         return true;
     }
 
-    private double SinceHeard() =>
-        options.Clock.GetElapsedTime(Volatile.Read(ref _heardAt)).TotalMilliseconds;
+    private double Since(long timestamp) =>
+        options.Clock.GetElapsedTime(timestamp).TotalMilliseconds;
 
     // Before the request is handled, not after: its answer is counted from when it was sent.
     private async ValueTask<Result<ReplicationStatus>> EngineAppendAsync(
@@ -240,10 +251,27 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             long term = body.Int64();
             var kind = (EntryKind)body.Byte();
-            records.Add(new LogRecord(previousIndex + i, term, kind, body.Bytes()));
+            var payload = body.Bytes();
+            RequireReadable(kind, payload);
+            records.Add(new LogRecord(previousIndex + i, term, kind, payload));
         }
 
         return records;
+    }
+
+    // Hazard 36: what is in the log must be readable at the next start, or the member would never
+    // start again. So it is refused before it is appended.
+    private static void RequireReadable(EntryKind kind, ReadOnlyMemory<byte> payload)
+    {
+        if (kind > RecordHeader.LastKind)
+        {
+            throw new InvalidDataException($"entry of unknown kind {(byte)kind}");
+        }
+
+        if (kind == EntryKind.Configuration)
+        {
+            _ = Configuration.Decode(payload.Span);
+        }
     }
 
     // Invariant (election safety, Ongaro 2014 §3.4): at most one leader a term.

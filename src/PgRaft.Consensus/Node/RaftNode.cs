@@ -150,6 +150,8 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         _stopping.Dispose();
     }
 
+    bool IMemberHost.IsVoter(int nodeId) => Membership.Active.Contains(nodeId);
+
     void IMemberHost.ReplicateAgain() => _engine?.Replicate();
 
     void IMemberHost.HeartbeatSent() => Interlocked.Increment(ref _heartbeatsSent);
@@ -169,13 +171,16 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         }
     }
 
-    /// <summary>This node's hello.</summary>
-    internal Hello Hello(ChannelKind kind, int targetId) => new(
-        kind, _options.ClusterId, FoundingId, SelfId,
-        targetId, _options.ElectionTimeoutMs, _options.Version);
-
     /// <summary>The founding this node belongs to; 0 = none yet.</summary>
     internal long FoundingId => Disk.Configurations.Latest.Configuration.FoundingId;
+
+    /// <summary>Whether this node has neither a configuration nor an entry.</summary>
+    internal bool IsBlank => FoundingId == 0 && Disk.Log.LastIndex == 0;
+
+    /// <summary>This node's hello.</summary>
+    internal Hello Hello(ChannelKind kind, int targetId) => new(
+        kind, _options.ClusterId, FoundingId, SelfId, targetId, _options.ElectionTimeoutMs,
+        _options.Version);
 
     private static InvalidOperationException NotStarted() => new("The node is not started.");
 
@@ -198,11 +203,24 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         storage.Log.Failed = Fail;
         _log.Failed = Fail;
         _membership = new MembershipKeeper(this, _options.Self, storage.Configurations, _logger);
-        _requests = new PeerRequests(this, _options, mayHaveForgotten: _log.Term > 0);
+        _requests = new PeerRequests(this, _options, PromiseFaith(storage.Terms));
         _log.Changed += OnLogChanged;
         _log.ConfigurationChanged += OnConfigurationChanged;
         _applier.Applied += RaiseStatusChanged;
         _applier.Start();
+    }
+
+    // A leader may still count on what this voter promised before its restart, with a longer timeout
+    // perhaps. Returns for how long; what is promised from now on is on disk before it is.
+    private int PromiseFaith(Storage.TermStore terms)
+    {
+        int before = terms.Term > 0 ? Math.Max(terms.FaithMs, _options.ElectionTimeoutMs) : 0;
+        if (terms.FaithMs < _options.ElectionTimeoutMs)
+        {
+            terms.KeepFaith(_options.ElectionTimeoutMs);
+        }
+
+        return before;
     }
 
     private async Task StartEngineAsync(CancellationToken token)

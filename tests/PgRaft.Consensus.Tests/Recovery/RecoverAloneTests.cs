@@ -85,8 +85,7 @@ public sealed class RecoverAloneTests
     {
         await using var cluster = Stranded(PhysicalIo.Instance);
         await StrandAsync(cluster);
-        long founding = cluster[1].Node.FoundingId;
-        await using var channel = FakePeer.Call(cluster[1].Address, 2, foundingId: founding);
+        await using var channel = cluster[1].CallAs(2);
         await channel.CallAsync(
             MessageType.Report, new FrameWriter(), Patience, TestCluster.Limit);
 
@@ -303,7 +302,7 @@ public sealed class RecoverAloneTests
         TestCluster cluster, Func<Configuration, ReadOnlyMemory<byte>>? lastEntry = null)
     {
         await cluster[1].StartAsync(TestCluster.Limit);
-        await using var channel = FakePeer.Call(cluster[1].Address, 3);
+        await using var channel = cluster[1].CallAs(3);
         var request = new FrameWriter().Int64(5).Int64(0).Int64(0).Int64(1).Int32(3);
         for (int i = 0; i < 2; i++)
         {
