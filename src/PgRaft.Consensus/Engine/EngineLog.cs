@@ -454,7 +454,7 @@ internal sealed partial class EngineLog
 
     private async Task InstallAsync(IncomingSnapshot snapshot)
     {
-        await _applier.InstallAsync(
+        await _applier.InstallReceivedAsync(
             snapshot.File,
             () =>
             {

@@ -62,6 +62,22 @@ internal sealed class MembershipKeeper(
         return MembersOf(wanted);
     }
 
+    /// <summary>Drops every member object: the engine that used them has ended, and the members of
+    /// the next may have other addresses under the same ids.</summary>
+    public void Forget()
+    {
+        lock (_gate)
+        {
+            foreach (var remote in _remotes.Values)
+            {
+                remote.Dispose();
+            }
+
+            _remotes.Clear();
+            _local = null;
+        }
+    }
+
     /// <summary>Makes the engine use the newest configuration, and waits until it does.</summary>
     public async ValueTask SettleAsync(CancellationToken token)
     {

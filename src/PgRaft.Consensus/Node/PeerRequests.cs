@@ -70,11 +70,19 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, int forgo
             MessageType.SnapshotEnd => SnapshotEndAsync(sender, body, answer, token),
             MessageType.ReadIndex => ReadIndexAsync(sender, answer, token),
             MessageType.Forward => ForwardAsync(sender, request.Body, answer, token),
+            MessageType.Report => Report(answer),
             _ => throw new InvalidDataException($"Unknown message type {(byte)request.Type}."),
         };
     }
 
-    // Hazard 12. Not only at the hello: this node may have been founded, or have joined, since. Who
+    private ValueTask Report(FrameWriter answer)
+    {
+        node.Report().Write(answer);
+        return ValueTask.CompletedTask;
+    }
+
+    // Hazard 12. Not only at the hello: this node may have been founded, have joined, or have gone
+    // on alone since, and whom it left must not reach it over a connection that is still open. Who
     // belongs to no founding has no business with anybody but itself; who is of another would mix
     // two clusters. Ids are not compared here: a rightful candidate or leader may be a member by an
     // entry that this node does not have yet (hazard 30).

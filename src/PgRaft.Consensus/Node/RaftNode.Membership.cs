@@ -23,17 +23,12 @@ public sealed partial class RaftNode
         await _founding.WaitAsync(token).ConfigureAwait(false);
         try
         {
-            if (!Disk.Configurations.Latest.Configuration.IsEmpty || Disk.Log.LastIndex > 0)
-            {
-                throw new PgraftException(
-                    StatusCode.WrongState, "this node already belongs to a cluster", null,
-                    "See pgraft_get_nodes(). A node that is to join another cluster must be "
-                    + "removed from this one first, and then start with an empty pgraft.data_dir "
-                    + "and a new pgraft.node_id.");
-            }
-
-            long foundingId = BitConverter.ToInt64(Guid.NewGuid().ToByteArray()) | 1;
-            Disk.Found(Configuration.Found(foundingId, [_options.Self]));
+            RequireNotStopping();
+            RequireNoCluster(
+                "See pgraft_get_nodes(). A node that is to join another cluster must be "
+                + "removed from this one first, and then start with an empty pgraft.data_dir "
+                + "and a new pgraft.node_id.");
+            Disk.Found(Configuration.Found(NewFoundingId(), [_options.Self]));
             await StopEngineAsync().ConfigureAwait(false);
 
             // No longer the caller's to cancel: the configuration is on disk.
@@ -44,7 +39,10 @@ public sealed partial class RaftNode
             _founding.Release();
         }
 
-        await LeadingAsync(token).ConfigureAwait(false);
+        await LeadingAsync(
+            () => new PgraftException(
+                StatusCode.TimedOut, "the cluster was founded, but this node does not lead it yet"),
+            token).ConfigureAwait(false);
         LogFounded(_logger, _options.ClusterId, SelfId);
     }
 
@@ -175,7 +173,28 @@ public sealed partial class RaftNode
         StatusCode.WrongState, "another membership change is in progress", null,
         "Wait until it has finished; only one member can be added or removed at a time.", cause);
 
-    private async Task LeadingAsync(CancellationToken token)
+    private static long NewFoundingId() =>
+        BitConverter.ToInt64(Guid.NewGuid().ToByteArray()) | 1;
+
+    private void RequireNoCluster(string hint)
+    {
+        if (!Disk.Configurations.Latest.Configuration.IsEmpty || Disk.Log.LastIndex > 0)
+        {
+            throw new PgraftException(
+                StatusCode.WrongState, "this node already belongs to a cluster", null, hint);
+        }
+    }
+
+    // An engine that is started while the node stops would not be stopped again.
+    private void RequireNotStopping()
+    {
+        if (_stopping.IsCancellationRequested)
+        {
+            throw new PgraftException(StatusCode.Stopping, "the node is stopping");
+        }
+    }
+
+    private async Task LeadingAsync(Func<PgraftException> inVain, CancellationToken token)
     {
         try
         {
@@ -186,8 +205,7 @@ public sealed partial class RaftNode
         }
         catch (OperationCanceledException)
         {
-            throw new PgraftException(
-                StatusCode.TimedOut, "the cluster was founded, but this node does not lead it yet");
+            throw inVain();
         }
     }
 

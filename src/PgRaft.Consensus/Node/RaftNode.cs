@@ -30,6 +30,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     private Applier? _applier;
     private EngineLog? _log;
     private RaftEngine? _engine;
+    private RaftEngine? _runningEngine;
     private MembershipKeeper? _membership;
     private PeerRequests? _requests;
     private PeerListener? _listener;
@@ -105,7 +106,11 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     }
 
     /// <inheritdoc/>
-    public void Reload(RuntimeOptions options) => Volatile.Write(ref _runtime, options);
+    public void Reload(RuntimeOptions options)
+    {
+        Volatile.Write(ref _runtime, options);
+        _applier?.OptionsChanged();
+    }
 
     /// <inheritdoc/>
     public async Task StopAsync(CancellationToken token)
@@ -122,7 +127,10 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             await _listener.DisposeAsync().ConfigureAwait(false);
         }
 
+        // Whoever is replacing the engine starts another one first.
+        await _founding.WaitAsync(CancellationToken.None).ConfigureAwait(false);
         await StopEngineAsync().ConfigureAwait(false);
+        _founding.Release();
         if (_applier is not null)
         {
             await _applier.DisposeAsync().ConfigureAwait(false);
@@ -230,6 +238,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             AuditTrail = Log,
         };
         _engine = engine;
+        _runningEngine = engine;
         await engine.StartAsync(Membership.Begin(), token).ConfigureAwait(false);
         _engineStopped = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
         _leadershipWatch = WatchLeadershipAsync(engine, _engineStopped.Token);
@@ -238,7 +247,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
 
     private async Task StopEngineAsync()
     {
-        if (_engine is { } engine)
+        if (Interlocked.Exchange(ref _runningEngine, null) is { } engine)
         {
             await _engineStopped.CancelAsync().ConfigureAwait(false);
             await engine.EndAsync().ConfigureAwait(false);

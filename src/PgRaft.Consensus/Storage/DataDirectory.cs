@@ -85,6 +85,11 @@ public sealed class DataDirectory : IDisposable
         }
     }
 
+    // Whether a directory is some member's, whoever's.
+    internal static bool IsOne(IStorageIo io, string directory) =>
+        io.Exists(System.IO.Path.Combine(directory, StampName))
+        && io.Exists(System.IO.Path.Combine(directory, LockName));
+
     /// <summary>Writes, syncs and deletes a small file: the directory takes data.</summary>
     /// <exception cref="PgraftException"><see cref="StatusCode.IoError"/> or
     /// <see cref="StatusCode.DiskFull"/>.</exception>

@@ -30,6 +30,9 @@ internal enum MessageType : byte
 
     /// <summary>A client's request, passed on to the leader.</summary>
     Forward = 9,
+
+    /// <summary>Asks how far the log reaches and who leads.</summary>
+    Report = 11,
 }
 
 /// <summary>
