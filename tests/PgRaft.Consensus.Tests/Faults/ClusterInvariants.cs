@@ -5,7 +5,10 @@
 namespace PgRaft.Consensus.Tests.Faults;
 
 /// <summary>An entry as found in a member's log.</summary>
-internal readonly record struct SeenEntry(long Index, long Term, ReadOnlyMemory<byte> Payload);
+internal readonly record struct SeenEntry(long Index, long Term, ReadOnlyMemory<byte> Payload)
+{
+    public bool IsCommand { get; init; } = true;
+}
 
 internal sealed class ClusterInvariants
 {
@@ -105,6 +108,22 @@ internal sealed class ClusterInvariants
                 Add($"one vote per term: node {nodeId} voted for {_votes[(nodeId, term)]} and "
                     + $"{votedFor} in term {term}");
             }
+        }
+    }
+
+    /// <summary>
+    /// One vote per term: a power failure takes neither the term nor the vote (Ongaro 2014 §3.4).
+    /// </summary>
+    public void Remembers(
+        int nodeId, (long Term, int VotedFor) before, (long Term, int VotedFor) onDisk)
+    {
+        bool isVoteLost = onDisk.Term == before.Term && onDisk.VotedFor != before.VotedFor
+            && before.VotedFor != 0;
+        if (onDisk.Term < before.Term || isVoteLost)
+        {
+            Broken($"one vote per term: node {nodeId} lost power after it had voted for "
+                + $"{before.VotedFor} in term {before.Term}, and its disk says {onDisk.VotedFor} "
+                + $"in term {onDisk.Term}");
         }
     }
 

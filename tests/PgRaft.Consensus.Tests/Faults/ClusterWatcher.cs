@@ -133,13 +133,21 @@ internal sealed class ClusterWatcher : IAsyncDisposable
     // What is on its disk: a vote counts from when it is durable.
     private void LookAtVote(TestNode member, int nodeId)
     {
-        string path = Path.Combine(member.DataDirectory, "term");
-        if (member.Io is SimulatedDisk disk && disk.DurableContent(path) is { } content)
+        if (VoteOnDisk(member) is { } vote)
         {
-            Invariants.HasVoted(
-                nodeId, BinaryPrimitives.ReadInt64LittleEndian(content.AsSpan(8)),
-                BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(16)));
+            Invariants.HasVoted(nodeId, vote.Term, vote.VotedFor);
         }
+    }
+
+    /// <summary>What a power failure would certainly leave of a member's term and vote; null =
+    /// no file.</summary>
+    public static (long Term, int VotedFor)? VoteOnDisk(TestNode member)
+    {
+        string path = Path.Combine(member.DataDirectory, "term");
+        return member.Io is SimulatedDisk disk && disk.DurableContent(path) is { } content
+            ? (BinaryPrimitives.ReadInt64LittleEndian(content.AsSpan(8)),
+                BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(16)))
+            : null;
     }
 
     private void LookAtLog(RaftNode node, int nodeId, Progress progress)
@@ -157,7 +165,10 @@ internal sealed class ClusterWatcher : IAsyncDisposable
         log.Read(from, 10_000, int.MaxValue, records);
         foreach (var record in records)
         {
-            var entry = new SeenEntry(record.Index, record.Term, record.Payload);
+            var entry = new SeenEntry(record.Index, record.Term, record.Payload)
+            {
+                IsCommand = record.Kind == EntryKind.Command,
+            };
             Invariants.HasEntry(nodeId, entry);
             progress.Read = record.Index;
             if (record.Index <= commitIndex)
