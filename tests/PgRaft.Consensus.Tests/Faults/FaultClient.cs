@@ -22,6 +22,7 @@ internal sealed class FaultClient(FaultClients shared, FaultPlan plan, int numbe
     private const int CallMs = 400;
     private const int PatientCallMs = 1500;
     private const int AttemptMs = 250;
+    private const int HastyAttemptMs = 2;
 
     // Distinct in the run, and no more than the state machine remembers.
     private readonly ulong _session = (ulong)number + 1;
@@ -173,7 +174,9 @@ internal sealed class FaultClient(FaultClients shared, FaultPlan plan, int numbe
         bool isUnknown = false;
         while (true)
         {
-            var attempt = await AttemptAsync(call, id, target, AttemptMs);
+            // One in four is given up while it is on its way, so that there will be two of them.
+            int limitMs = Random.Next(4) == 0 ? HastyAttemptMs : AttemptMs;
+            var attempt = await AttemptAsync(call, id, target, limitMs);
             isUnknown |= attempt.Outcome == Outcome.Unknown;
             if (attempt.IsLastWord)
             {

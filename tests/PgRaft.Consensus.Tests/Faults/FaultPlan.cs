@@ -51,7 +51,7 @@ internal enum Sabotage
 /// <summary>One run.</summary>
 internal sealed record FaultPlan(int Seed, int Size)
 {
-    public TimeSpan Duration { get; init; } = TimeSpan.FromSeconds(2.5);
+    public TimeSpan Duration => TimeSpan.FromSeconds(Sabotage == Sabotage.None ? 2.5 : 1.5);
 
     public int ElectionTimeoutMs { get; init; } = 150;
 

@@ -22,7 +22,7 @@ internal sealed class Provocation(FaultPlan plan, FaultyNetwork network)
     {
         Sabotage.LogNotSynced => await AllLosePowerAsync(members),
         Sabotage.VoteNotSynced => await VoterLosesPowerAsync(members),
-        Sabotage.LeaseTooLong => await SlowLeaderIsLostAsync(members),
+        Sabotage.LeaseTooLong or Sabotage.FenceIgnored => await LeaderIsLostAsync(members),
         _ => null,
     };
 
@@ -54,8 +54,8 @@ internal sealed class Provocation(FaultPlan plan, FaultyNetwork network)
         return "power failure after a vote";
     }
 
-    // Those with an even number have slow clocks.
-    private async Task<string> SlowLeaderIsLostAsync(List<RunMember> members)
+    // It may be one of those that have slow clocks.
+    private async Task<string> LeaderIsLostAsync(List<RunMember> members)
     {
         await UntilAsync(() => members.Exists(Leads));
         var leader = members.Find(Leads) ?? members[0];
