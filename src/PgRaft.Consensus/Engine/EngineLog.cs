@@ -36,6 +36,7 @@ internal sealed partial class EngineLog
     private long _commitIndex;
     private long _wantedCommitIndex;
     private long _ledTerm;
+    private long _ownConfigurations;
 
     /// <summary>Takes over the opened storage.</summary>
     public EngineLog(
@@ -86,6 +87,9 @@ internal sealed partial class EngineLog
 
     /// <summary>Elections this node started.</summary>
     public long Elections { get; private set; }
+
+    /// <summary>Configurations this node has appended as leader since its start.</summary>
+    public long OwnConfigurations => Volatile.Read(ref _ownConfigurations);
 
     long IAuditTrail.LastEntryIndex => _log.LastIndex;
 
@@ -172,6 +176,7 @@ internal sealed partial class EngineLog
             if (kind == EntryKind.Configuration)
             {
                 _configurations.Append(index, entry.Term, Configuration.Decode(payload.Span));
+                Volatile.Write(ref _ownConfigurations, _ownConfigurations + 1);
             }
         }
 
@@ -258,11 +263,16 @@ internal sealed partial class EngineLog
                 .ConfigureAwait(false);
         }
 
-        await using var content = _snapshots.OpenRaw(out var current);
-        var snapshot = new OutgoingSnapshot(current.Index, current.Term, content);
+        // Members open the file themselves: they go on sending after the engine has its answer.
+        var current = _snapshots.Current!;
+        var snapshot = new OutgoingSnapshot(current.Index, current.Term, Stream.Null);
         return await reader.ReadAsync<OutgoingSnapshot, OutgoingSnapshot[]>(
             [snapshot], current.Index, token).ConfigureAwait(false);
     }
+
+    /// <summary>Opens the newest snapshot for sending; it stays readable after a newer one has
+    /// replaced it.</summary>
+    public Stream OpenSnapshot(out SnapshotInfo info) => _snapshots.OpenRaw(out info);
 
     bool IPersistentState.IsVotedFor(in ClusterMemberId id) =>
         _terms.VotedFor == 0 || _terms.VotedFor == MemberId.ToNodeId(id);

@@ -51,6 +51,7 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     private readonly FrameWriter _append = new();
     private readonly SharedDeadline _deadline = new();
     private readonly Lock _gate = new();
+    private SnapshotTransfer? _transfer;
     private int _calls;
     private int _disposed;
     private bool _closed;
@@ -180,40 +181,92 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         long term, IRaftLogEntry snapshot, long snapshotIndex, IDataTransferObject configuration,
         long configurationVersion, CancellationToken token)
     {
-        var outgoing = snapshot as OutgoingSnapshot
-            ?? throw new NotSupportedException(
-                "The engine sent a snapshot that is not of our log.");
         Enter();
-        peer.Contact.SendingSnapshot = true;
         try
         {
-            var sender = new SnapshotSender(peer, host, term, outgoing);
-            var result = await sender.SendAsync(token).ConfigureAwait(false);
-            if (result.Value is HeartbeatResult.Replicated)
+            var transfer = TransferOf(term);
+            if (!await transfer.AdvancesAsync(AppendTimeout, token).ConfigureAwait(false))
             {
-                peer.Contact.Matched(term, snapshotIndex);
-                host.ReplicateAgain();
+                throw new MemberUnavailableException(this, "it does not go on taking the snapshot");
             }
 
-            return result;
-        }
-        catch (PeerUnavailableException e)
-        {
-            peer.Contact.AttemptFailed();
-            throw new MemberUnavailableException(this, e.Message, e);
+            return transfer.Completion.IsCompleted
+                ? await EndTransferAsync(transfer, token).ConfigureAwait(false)
+                : Unchanged(term);
         }
         finally
         {
-            peer.Contact.SendingSnapshot = false;
             Leave();
         }
     }
+
+    /// <inheritdoc/>
+    public override ValueTask CancelPendingRequestsAsync()
+    {
+        Interlocked.Exchange(ref _transfer, null)?.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    // The one under way, or a new one. One task at a time replicates to a member.
+    private SnapshotTransfer TransferOf(long term)
+    {
+        var running = Volatile.Read(ref _transfer);
+        if (running?.Term == term)
+        {
+            return running;
+        }
+
+        var transfer = new SnapshotTransfer(peer, host, term);
+        Interlocked.Exchange(ref _transfer, transfer)?.Dispose();
+        return transfer;
+    }
+
+    private async Task<Result<HeartbeatResult>> EndTransferAsync(
+        SnapshotTransfer transfer, CancellationToken token)
+    {
+        Interlocked.CompareExchange(ref _transfer, null, transfer);
+        Result<HeartbeatResult> result;
+        try
+        {
+            result = await transfer.Completion.ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is PeerUnavailableException or OperationCanceledException)
+        {
+            peer.Contact.AttemptFailed();
+
+            // A refused port answers at once, and the engine asks again at once.
+            await Task.Delay(RetryPause, token).ConfigureAwait(false);
+            throw new MemberUnavailableException(this, e.Message, e);
+        }
+
+        if (result.Term > transfer.Term)
+        {
+            return result;
+        }
+
+        if (result.Value is HeartbeatResult.Replicated)
+        {
+            peer.Contact.Matched(transfer.Term, transfer.Index);
+            BeginAt(transfer.Index + 1);
+            host.ReplicateAgain();
+        }
+
+        return Unchanged(transfer.Term);
+    }
+
+    // To the engine: it is there, it counts for nothing new (hazard 4), and its next index stays.
+    private static Result<HeartbeatResult> Unchanged(long term) => new()
+    {
+        Term = term,
+        Value = HeartbeatResult.UnsupportedVersion,
+    };
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
+            Interlocked.Exchange(ref _transfer, null)?.Dispose();
             _ = CloseLaterAsync();
         }
 

@@ -96,14 +96,14 @@ internal sealed class MembershipKeeper(
     /// <remarks>
     /// Hazard 30: the engine votes for its members only. A candidate may be a member by an entry
     /// that this node does not have yet, and then it may be the only one that can win. So it is
-    /// made a member for the time of the request, in which this node does not stand itself.
+    /// made a member for the time of the request, in which this node does not stand itself. That
+    /// goes for a node that is no member by its own log, too: the others may count its vote.
     /// <i>Source</i>: Ongaro 2014 §4.1, a server grants votes without asking its configuration.
     /// </remarks>
     public async ValueTask<T> VoteAsync<T>(
         int candidateId, Func<ValueTask<T>> vote, CancellationToken token)
     {
-        if (Active.Contains(candidateId) || !Active.Contains(self.NodeId)
-            || node.View.Tenure is not null)
+        if (Active.Contains(candidateId) || node.View.Tenure is not null)
         {
             return await vote().ConfigureAwait(false);
         }

@@ -69,7 +69,7 @@ public sealed partial class RaftNode
         try
         {
             await ChangeAsync(
-                $"adding node {member.NodeId}", c => c.Contains(member.NodeId),
+                $"adding node {member.NodeId}",
                 () => Engine.AddAsync(
                     candidate, CatchUpRounds, new EngineConfigurations(Disk.Configurations), token),
                 () => candidate.Peer.LastError, token).ConfigureAwait(false);
@@ -100,19 +100,21 @@ public sealed partial class RaftNode
 
         RequireMajorityWithout(nodeId);
         await ChangeAsync(
-            $"removing node {nodeId}", c => !c.Contains(nodeId),
+            $"removing node {nodeId}",
             () => Engine.RemoveAsync(nodeId, new EngineConfigurations(Disk.Configurations), token),
             () => null, token).ConfigureAwait(false);
         LogRemoved(_logger, nodeId);
     }
 
     private async Task ChangeAsync(
-        string what, Func<Configuration, bool> isDone, Func<Task<bool>> change,
-        Func<string?> lastError, CancellationToken token)
+        string what, Func<Task<bool>> change, Func<string?> lastError, CancellationToken token)
     {
+        long appended = Log.OwnConfigurations;
         Exception? cause = null;
         try
         {
+            // One change begins where the one before has taken effect.
+            await Membership.SettleAsync(token).ConfigureAwait(false);
             if (await change().ConfigureAwait(false))
             {
                 return;
@@ -128,7 +130,9 @@ public sealed partial class RaftNode
             cause = e;
         }
 
-        bool proposed = isDone(Disk.Configurations.Latest.Configuration);
+        // Not what the newest configuration says now: another leader may have replaced the entry
+        // here already, and it may still be committed elsewhere.
+        bool proposed = Log.OwnConfigurations != appended;
         string why = lastError()
             ?? (cause is NotLeaderException ? "Leadership was lost."
                 : token.IsCancellationRequested ? "Time ran out." : "The member did not catch up.");

@@ -12,7 +12,7 @@ using PgRaft.Harness;
 
 namespace PgRaft.Chaos.Network;
 
-internal sealed class NodeNetwork
+internal sealed class NodeNetwork : IDisposable
 {
     private const string Prefix = "pgraft-chaos-";
     private const int FirstHost = 10;
@@ -46,14 +46,14 @@ internal sealed class NodeNetwork
         {
             await Leftovers.RemoveAsync(Prefix);
             network = new NodeNetwork(Environment.ProcessId, await FreeSubnetAsync());
-            TestRun.AtEnd(network.Remove);
+            TestRun.AtEnd(network.Dispose);
             await network.CreateAsync(nodes);
             return (network, "");
         }
         catch (Exception e) when (e is InvalidOperationException
             or System.ComponentModel.Win32Exception)
         {
-            network?.Remove();
+            network?.Dispose();
             return (null, $"network namespaces cannot be made here: {e.Message.Trim()}");
         }
     }
@@ -125,8 +125,9 @@ internal sealed class NodeNetwork
         return string.Create(CultureInfo.InvariantCulture, $"pgrv{_pid}-{slot}");
     }
 
-    // At the end of the process, where nothing can be awaited.
-    public void Remove()
+    /// <summary>Removes it; its servers must have been stopped. Also at the end of the process,
+    /// where nothing can be awaited.</summary>
+    public void Dispose()
     {
         for (var slot = 0; slot < _namespaces.Count; slot++)
         {

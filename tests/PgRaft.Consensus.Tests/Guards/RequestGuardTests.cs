@@ -143,6 +143,37 @@ public sealed class RequestGuardTests
             "the vote to be granted after the first election timeout");
     }
 
+    // Hazard 30: brought up to date, but without the entry that makes it a member.
+    [Fact]
+    public async Task AJoinerWithoutAConfigurationVotesForWhoeverHasMore()
+    {
+        await using var cluster = await WaitingNodeAsync();
+        await using var leader = FakePeer.Call(cluster[1].Address, 2);
+        await using var candidate = FakePeer.Call(cluster[1].Address, 3);
+        await AppendAsync(leader, 1, 0, 0, LogFixture.Record(1, 1), LogFixture.Record(2, 1));
+        long term = 1;
+        await cluster.UntilAsync(
+            async () => (await VoteAsync(candidate, ++term, lastIndex: 3, lastTerm: 1)).Granted,
+            "a vote for the longer log");
+
+        // It has given that vote: another candidate of the term gets none.
+        await using var other = FakePeer.Call(cluster[1].Address, 4);
+        Assert.False((await VoteAsync(other, term, lastIndex: 3, lastTerm: 1)).Granted);
+        Assert.False((await VoteAsync(other, term + 1, lastIndex: 1, lastTerm: 1)).Granted);
+        Assert.Equal(NodeRole.Waiting, cluster[1].Node.Status.Role);
+    }
+
+    // Hazard 37: it may have given a vote of this term before it lost its memory.
+    [Fact]
+    public async Task ABlankNodeGivesNoVote()
+    {
+        await using var cluster = await WaitingNodeAsync();
+        await using var candidate = FakePeer.Call(cluster[1].Address, 2);
+        var (term, granted) = await VoteAsync(candidate, 7, lastIndex: 100, lastTerm: 6);
+        Assert.False(granted);
+        Assert.Equal(0, term);
+    }
+
     [Fact]
     public async Task AVoterVotesOnceTheLowerTimeoutHasPassed()
     {
