@@ -23,7 +23,7 @@ public abstract partial class NodePowerFailure
             await UntilPowerFailsAsync(disk, async () =>
             {
                 await node.StartAsync(TestCluster.Limit);
-                using var limit = new CancellationTokenSource(Patience);
+                using var limit = LimitOn(node);
                 await node.Node.FoundAsync(limit.Token);
                 founding = node.Node.FoundingId;
                 await node.PutAsync("k", "v", limit.Token);

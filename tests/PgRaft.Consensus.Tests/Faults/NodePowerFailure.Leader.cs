@@ -91,7 +91,7 @@ public abstract partial class NodePowerFailure
         {
             for (int i = 0; i < LeaderWrites; i++)
             {
-                using var limit = new CancellationTokenSource(Patience);
+                using var limit = LimitOn(leader);
                 string key = $"k{i % 5}";
                 string value = i.ToString(CultureInfo.InvariantCulture);
                 acknowledged.Remove(key);

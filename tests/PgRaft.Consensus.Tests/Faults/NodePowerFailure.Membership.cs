@@ -92,7 +92,7 @@ public abstract partial class NodePowerFailure
     // Tells what the members are as soon as that is certain, and null while it is not.
     private static async Task AddAndRemoveAsync(TestCluster cluster, Action<int[]?> tell)
     {
-        using var limit = new CancellationTokenSource(Patience);
+        using var limit = LimitOn(cluster[1]);
         tell(null);
         await cluster[1].Node.AddMemberAsync(cluster[2].Address, limit.Token);
         tell([1, 2]);

@@ -60,7 +60,7 @@ public abstract partial class NodePowerFailure
         await WaitForLeadershipAsync(node, disk);
         for (int i = 0; i < 20 && !disk.IsOff; i++)
         {
-            using var limit = new CancellationTokenSource(Patience);
+            using var limit = LimitOn(node);
             string key = $"k{i % 5}";
             string value = i.ToString(CultureInfo.InvariantCulture);
 

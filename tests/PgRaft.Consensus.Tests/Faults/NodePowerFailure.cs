@@ -62,6 +62,16 @@ public abstract partial class NodePowerFailure
         }
     }
 
+    // A call on a node that has failed waits for nothing.
+    private static CancellationTokenSource LimitOn(TestNode node)
+    {
+        var limit = new CancellationTokenSource(Patience);
+        node.Node.Failure.ContinueWith(
+            _ => limit.Cancel(), CancellationToken.None, TaskContinuationOptions.None,
+            TaskScheduler.Default);
+        return limit;
+    }
+
     private static async Task StartAgainAsync(
         TestNode node, SimulatedDisk disk, Survival survival, int sync)
     {
