@@ -99,7 +99,7 @@ test: ## run all tests but the long ones (TIER="unit abi" runs some tiers)
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh
 
-test-long: ## tests that take minutes: CPU, failover times, large states
+test-long: ## tests that take minutes: CPU, failover times, large states, power failure at every sync
 	@$(TOP)/build/setup.sh --network
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long
@@ -115,7 +115,7 @@ fault-runs: check-dotnet ## seeded fault runs in one process (RUNS=100 SEED=1 SI
 	  $(TOP)/tests/PgRaft.Consensus.Tests/bin/Release/net10.0/PgRaft.Consensus.Tests \
 	  -noLogo -noColor -explicit only -method '*.FaultTests.ManyRuns'
 
-chaos: ## real servers under faults (SECONDS=60 SEED=random NODES=3 OPTIONS=)
+chaos: ## real servers under faults (SECONDS=60 SEED=random NODES=3 OPTIONS=--keep-history and others)
 	@$(TOP)/build/setup.sh --network
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/chaos.sh $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
