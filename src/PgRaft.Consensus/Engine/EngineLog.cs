@@ -339,6 +339,9 @@ internal sealed partial class EngineLog
         Changed?.Invoke();
     }
 
+    /// <summary>Makes durable for how long this voter keeps faith with a leader.</summary>
+    public void KeepFaith(int faithMs) => _terms.KeepFaith(faithMs);
+
     // Hazard 33: the engine gives up its role for good when a term cannot be saved, and says so in
     // a line of its log only. So the node ends instead, and starts again. Called with _gate held.
     private void SaveTerm(long term, int votedFor)

@@ -7,7 +7,6 @@
 // (hazard 6). Snapshots have no deadline, only a limit on silence.
 // Threading: any thread; the engine replicates to a member from one task at a time. Failure:
 // MemberUnavailableException.
-using DotNext.IO;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Membership;
@@ -31,6 +30,10 @@ internal interface IMemberHost
     /// <summary>What leases are measured by.</summary>
     TimeProvider Clock { get; }
 
+    /// <summary>Whether a node counts in the configuration in use; one that catches up does
+    /// not yet.</summary>
+    bool IsVoter(int nodeId);
+
     /// <summary>A peer accepted this node as leader of a term.</summary>
     void LeaderAcknowledged(long term);
 
@@ -42,7 +45,7 @@ internal interface IMemberHost
 }
 
 /// <summary>A voter behind the network.</summary>
-internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost host)
+internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMemberHost host)
     : Member(address)
 {
     private const int MaxAppendBytes = 1024 * 1024;
@@ -51,7 +54,6 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     private readonly FrameWriter _append = new();
     private readonly SharedDeadline _deadline = new();
     private readonly Lock _gate = new();
-    private SnapshotTransfer? _transfer;
     private int _calls;
     private int _disposed;
     private bool _closed;
@@ -175,91 +177,6 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
             await Task.Yield();
         }
     }
-
-    /// <inheritdoc/>
-    public override async Task<Result<HeartbeatResult>> InstallSnapshotAsync(
-        long term, IRaftLogEntry snapshot, long snapshotIndex, IDataTransferObject configuration,
-        long configurationVersion, CancellationToken token)
-    {
-        Enter();
-        try
-        {
-            var transfer = TransferOf(term);
-            if (!await transfer.AdvancesAsync(AppendTimeout, token).ConfigureAwait(false))
-            {
-                throw new MemberUnavailableException(this, "it does not go on taking the snapshot");
-            }
-
-            return transfer.Completion.IsCompleted
-                ? await EndTransferAsync(transfer, token).ConfigureAwait(false)
-                : Unchanged(term);
-        }
-        finally
-        {
-            Leave();
-        }
-    }
-
-    /// <inheritdoc/>
-    public override ValueTask CancelPendingRequestsAsync()
-    {
-        Interlocked.Exchange(ref _transfer, null)?.Dispose();
-        return ValueTask.CompletedTask;
-    }
-
-    // The one under way, or a new one. One task at a time replicates to a member.
-    private SnapshotTransfer TransferOf(long term)
-    {
-        var running = Volatile.Read(ref _transfer);
-        if (running?.Term == term)
-        {
-            return running;
-        }
-
-        var transfer = new SnapshotTransfer(peer, host, term);
-        Interlocked.Exchange(ref _transfer, transfer)?.Dispose();
-        return transfer;
-    }
-
-    private async Task<Result<HeartbeatResult>> EndTransferAsync(
-        SnapshotTransfer transfer, CancellationToken token)
-    {
-        Interlocked.CompareExchange(ref _transfer, null, transfer);
-        Result<HeartbeatResult> result;
-        try
-        {
-            result = await transfer.Completion.ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is PeerUnavailableException or OperationCanceledException)
-        {
-            peer.Contact.AttemptFailed();
-
-            // A refused port answers at once, and the engine asks again at once.
-            await Task.Delay(RetryPause, token).ConfigureAwait(false);
-            throw new MemberUnavailableException(this, e.Message, e);
-        }
-
-        if (result.Term > transfer.Term)
-        {
-            return result;
-        }
-
-        if (result.Value is HeartbeatResult.Replicated)
-        {
-            peer.Contact.Matched(transfer.Term, transfer.Index);
-            BeginAt(transfer.Index + 1);
-            host.ReplicateAgain();
-        }
-
-        return Unchanged(transfer.Term);
-    }
-
-    // To the engine: it is there, it counts for nothing new (hazard 4), and its next index stays.
-    private static Result<HeartbeatResult> Unchanged(long term) => new()
-    {
-        Term = term,
-        Value = HeartbeatResult.UnsupportedVersion,
-    };
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

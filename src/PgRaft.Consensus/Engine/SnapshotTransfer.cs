@@ -17,6 +17,7 @@ internal sealed class SnapshotTransfer : IDisposable
     private readonly IMemberHost _host;
     private readonly CancellationTokenSource _cancelled = new();
     private TaskCompletionSource _advanced = NewSignal();
+    private long _advancedAt = Environment.TickCount64;
 
     /// <summary>Begins to send the newest snapshot, as the leader of a term.</summary>
     public SnapshotTransfer(Peer peer, IMemberHost host, long term)
@@ -44,6 +45,10 @@ internal sealed class SnapshotTransfer : IDisposable
 
     /// <summary>The receiver's word on the installation, or why there is none.</summary>
     public Task<Result<HeartbeatResult>> Completion { get; }
+
+    /// <summary>Whether a piece was acknowledged, or it was begun, within a time.</summary>
+    public bool AdvancedWithin(TimeSpan time) =>
+        Environment.TickCount64 - Volatile.Read(ref _advancedAt) < (long)time.TotalMilliseconds;
 
     /// <summary>Waits until another piece was acknowledged or the transfer is over.</summary>
     /// <returns>False when neither happened in time.</returns>
@@ -84,5 +89,9 @@ internal sealed class SnapshotTransfer : IDisposable
         }
     }
 
-    private void Advance() => Interlocked.Exchange(ref _advanced, NewSignal()).TrySetResult();
+    private void Advance()
+    {
+        Volatile.Write(ref _advancedAt, Environment.TickCount64);
+        Interlocked.Exchange(ref _advanced, NewSignal()).TrySetResult();
+    }
 }

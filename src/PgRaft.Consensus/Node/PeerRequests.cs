@@ -18,13 +18,15 @@ using PgRaft.Core;
 namespace PgRaft.Consensus.Node;
 
 /// <summary>Handles members' requests for one node.</summary>
-internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayHaveForgotten)
+internal sealed class PeerRequests(RaftNode node, NodeOptions options, int forgottenFaithMs)
     : IPeerHandler, IDisposable
 {
     private readonly SemaphoreSlim _turn = new(1, 1);
 
-    // A start counts as a sign of life: what was heard before it is forgotten.
-    private long _heardAt = mayHaveForgotten ? options.Clock.GetTimestamp() : 0;
+    // What was heard before the start is forgotten, so the start counts as a sign of life; and by
+    // the promise that held then, which may have been for longer.
+    private readonly long _startedAt = options.Clock.GetTimestamp();
+    private long _heardAt;
     private long _messages;
 
     /// <summary>Requests received since start.</summary>
@@ -116,6 +118,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             if (MayVote())
             {
+                node.Log.KeepFaith(options.ElectionTimeoutMs);
                 long term = body.Int64();
                 long lastIndex = body.Int64();
                 long lastTerm = body.Int64();
@@ -141,7 +144,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     // itself.
     private bool MayVote()
     {
-        if (node.IsBlank || node.HoldsLease || SinceHeard() <= options.ElectionTimeoutMs)
+        if (node.IsBlank || node.HoldsLease || Since(_startedAt) <= forgottenFaithMs
+            || Since(Volatile.Read(ref _heardAt)) <= options.ElectionTimeoutMs)
         {
             return false;
         }
@@ -156,8 +160,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         return true;
     }
 
-    private double SinceHeard() =>
-        options.Clock.GetElapsedTime(Volatile.Read(ref _heardAt)).TotalMilliseconds;
+    private double Since(long timestamp) =>
+        options.Clock.GetElapsedTime(timestamp).TotalMilliseconds;
 
     // Before the request is handled, not after: its answer is counted from when it was sent.
     private async ValueTask<Result<ReplicationStatus>> EngineAppendAsync(

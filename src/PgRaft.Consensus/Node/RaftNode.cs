@@ -142,6 +142,8 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         _stopping.Dispose();
     }
 
+    bool IMemberHost.IsVoter(int nodeId) => Membership.Active.Contains(nodeId);
+
     void IMemberHost.ReplicateAgain() => _engine?.Replicate();
 
     void IMemberHost.HeartbeatSent() => Interlocked.Increment(ref _heartbeatsSent);
@@ -193,11 +195,24 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         storage.Log.Failed = Fail;
         _log.Failed = Fail;
         _membership = new MembershipKeeper(this, _options.Self, storage.Configurations, _logger);
-        _requests = new PeerRequests(this, _options, mayHaveForgotten: _log.Term > 0);
+        _requests = new PeerRequests(this, _options, PromiseFaith(storage.Terms));
         _log.Changed += OnLogChanged;
         _log.ConfigurationChanged += OnConfigurationChanged;
         _applier.Applied += RaiseStatusChanged;
         _applier.Start();
+    }
+
+    // A leader may still count on what this voter promised before its restart, with a longer timeout
+    // perhaps. Returns for how long; what is promised from now on is on disk before it is.
+    private int PromiseFaith(Storage.TermStore terms)
+    {
+        int before = terms.Term > 0 ? Math.Max(terms.FaithMs, _options.ElectionTimeoutMs) : 0;
+        if (terms.FaithMs < _options.ElectionTimeoutMs)
+        {
+            terms.KeepFaith(_options.ElectionTimeoutMs);
+        }
+
+        return before;
     }
 
     private async Task StartEngineAsync(CancellationToken token)

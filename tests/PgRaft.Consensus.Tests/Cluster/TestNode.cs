@@ -40,6 +40,9 @@ internal sealed class TestNode : IAsyncDisposable
     /// <summary>Founding members it starts with; null = the cluster's.</summary>
     public IReadOnlyList<MemberAddress>? InitialCluster { get; init; }
 
+    /// <summary>Lower election timeout of its next start; 0 = the cluster's.</summary>
+    public int ElectionTimeout { get; set; }
+
     public RaftNode Node => Running.Node;
 
     public StateMachine StateMachine => Running.StateMachine;
@@ -120,7 +123,7 @@ internal sealed class TestNode : IAsyncDisposable
         ListenAddress = _cluster.Network?.BehindProxy(Address.NodeId) ?? "127.0.0.1",
         DataDirectory = DataDirectory,
         InitialCluster = InitialCluster ?? _cluster.InitialCluster,
-        ElectionTimeoutMs = _cluster.ElectionTimeout,
+        ElectionTimeoutMs = ElectionTimeout > 0 ? ElectionTimeout : _cluster.ElectionTimeout,
         HeartbeatIntervalMs = _cluster.ElectionTimeout / 10,
         Version = "test",
         Runtime = _cluster.Runtime,

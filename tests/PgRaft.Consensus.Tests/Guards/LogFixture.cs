@@ -76,6 +76,8 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
         ((IAuditTrail<IRaftLogEntry>)Log).AppendAsync(
             new ReceivedEntries(records), records[0].Index, skipCommitted: true);
 
+    public bool IsVoter(int nodeId) => true;
+
     public void LeaderAcknowledged(long term) => Acknowledged.Add(term);
 
     public void ReplicateAgain() => Nudges++;

@@ -143,6 +143,46 @@ public sealed class RequestGuardTests
             "the vote to be granted after the first election timeout");
     }
 
+    // Hazard 8: the leader that it acknowledged may count on the longer promise, and be cut off.
+    [Fact]
+    public async Task AVoterThatIsRestartedWithAShorterTimeoutKeepsItsLongerPromise()
+    {
+        await using var cluster = new TestCluster();
+        var node = cluster.Add(1);
+        node.ElectionTimeout = 3000;
+        cluster.Found(
+            [
+                node.Address,
+                node.Address with { NodeId = 2, Port = TestNode.FreePort() },
+                node.Address with { NodeId = 3, Port = TestNode.FreePort() },
+            ]);
+        await node.StartAsync(TestCluster.Limit);
+        await using (var leader = node.CallAs(2))
+        {
+            await AppendAsync(leader, 5, 0, 0);
+        }
+
+        var sinceAcknowledged = System.Diagnostics.Stopwatch.StartNew();
+        await node.StopAsync();
+        node.ElectionTimeout = 0;
+        await node.StartAsync(TestCluster.Limit);
+        await using var candidate = node.CallAs(3);
+        long term = 5;
+        await cluster.UntilAsync(
+            async () => (await VoteAsync(candidate, ++term, 1000, 5)).Granted, "the vote");
+        Assert.InRange(sinceAcknowledged.ElapsedMilliseconds, 3000, 10_000);
+
+        // The shorter one is in force from now on.
+        await node.StopAsync();
+        sinceAcknowledged.Restart();
+        await node.StartAsync(TestCluster.Limit);
+        await using var next = node.CallAs(3);
+        await cluster.UntilAsync(
+            async () => (await VoteAsync(next, ++term, 1000, 5)).Granted, "another vote");
+        Assert.InRange(
+            sinceAcknowledged.ElapsedMilliseconds, TestCluster.ElectionTimeoutMs, 2500);
+    }
+
     // Hazard 30: brought up to date, but without the entry that makes it a member.
     [Fact]
     public async Task AJoinerWithoutAConfigurationVotesForWhoeverHasMore()

@@ -101,8 +101,9 @@ public sealed class StallGuardTests
         network.Delay(from, slow.Address.NodeId, delay);
 
         var clock = Stopwatch.StartNew();
-        await cluster.PutAsync("after", "v");
-        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(5));
+        await cluster.UntilAsync(
+            async () => await WriteAsync(await cluster.LeaderAsync(), "after"), "a write");
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(8), $"{clock.Elapsed} {(cluster.Loggers as LoggerFactoryForTests)?.Text}");
         Assert.Equal(0, slow.Node.Status.AppliedIndex);
         network.Heal();
         await cluster.UntilAsync(() => slow.Get("after") == "v", "the slow one to catch up");
@@ -111,6 +112,21 @@ public sealed class StallGuardTests
     private static string StateOf(TestNode leader, TestNode follower) =>
         leader.Node.GetReplication()
             .SingleOrDefault(f => f.NodeId == follower.Address.NodeId)?.State ?? "";
+
+    // A second at most: what a deposed leader has proposed is decided by its successor.
+    private static async Task<bool> WriteAsync(TestNode node, string key)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        try
+        {
+            await node.PutAsync(key, "v", limit.Token);
+            return true;
+        }
+        catch (PgraftException)
+        {
+            return false;
+        }
+    }
 
     private static async Task FillAsync(TestNode leader, int entries, int bytes)
     {
