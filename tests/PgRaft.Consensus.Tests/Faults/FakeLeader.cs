@@ -14,7 +14,7 @@ namespace PgRaft.Consensus.Tests.Faults;
 internal sealed class FakeLeader(TestNode follower, int nodeId, long term, Promise promise)
     : IAsyncDisposable
 {
-    private const int SnapshotPieceBytes = 64 * 1024;
+    private const int SnapshotPieceBytes = 32 * 1024;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
     private readonly PeerChannel _channel = follower.CallAs(nodeId);
 

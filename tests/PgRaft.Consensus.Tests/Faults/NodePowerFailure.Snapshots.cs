@@ -72,7 +72,7 @@ public abstract partial class NodePowerFailure
         FakeLeader leader, TestNode node, StateMachine machine, long index,
         Dictionary<long, string> states)
     {
-        byte[] value = new byte[20_000];
+        byte[] value = new byte[8_000];
         while (machine.AppliedIndex < index)
         {
             byte[] key = Encoding.UTF8.GetBytes($"k{machine.AppliedIndex % 10}");
