@@ -3,6 +3,7 @@
 //
 // Threading: one run at a time. Failure: the report, with the command that repeats the run.
 
+using PgRaft.Chaos.Faults;
 using PgRaft.Chaos.Network;
 using PgRaft.Harness;
 using PgRaft.Histories;
@@ -21,11 +22,13 @@ public sealed class ChaosRunTests
     {
         await NeedsNetworkAsync();
 
-        // Its faults once removed a healthy member while another was down.
+        // Its faults once removed a healthy member while another was down; with kinds that came
+        // later it would be another plan.
         var options = new ChaosOptions
         {
             Seconds = 60,
             Seed = 771198,
+            Faults = [.. FaultCatalog.Kinds.Except(["hung-disk"])],
             KeepHistory = true,
             Output = Directory.CreateTempSubdirectory("pgraft-chaos-").FullName,
         };
@@ -93,8 +96,8 @@ public sealed class ChaosRunTests
     // The file has all stretches and kinds, and whoever checks it finds nothing either.
     private static void RequireWhole(IReadOnlyList<Operation> read, ChaosReport report)
     {
-        Assert.Equal(
-            report.Operations, read.CountBy(o => o.Kind).ToDictionary(k => k.Key, k => (long)k.Value));
+        var kinds = read.CountBy(o => o.Kind).ToDictionary(k => k.Key, k => (long)k.Value);
+        Assert.Equal(report.Operations, kinds);
         Assert.Equal(Enum.GetValues<OperationKind>(), report.Operations.Keys);
         Assert.Contains(read, o => o is { Kind: OperationKind.Cas, Swapped: true, Revision: > 0 });
         Assert.Contains(

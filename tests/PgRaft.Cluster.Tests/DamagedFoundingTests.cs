@@ -1,6 +1,6 @@
 // Damage to the file that a cluster's founding is in, on a member that has no snapshot yet and so
-// needs it: the member refuses to start and names the file, the others go on, and the documented way
-// to replace the member works.
+// needs it: the member refuses to start and names the file, the others go on, and the documented
+// way to replace the member works.
 //
 // Threading: one test at a time, each with a cluster of its own.
 

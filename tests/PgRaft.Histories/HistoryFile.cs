@@ -1,6 +1,6 @@
-// Reads a history back from its JSON lines, as strictly as an outside tool may: every field is there
-// and of its kind, times are possible, and a process makes one call at a time, and none after one
-// that was left open.
+// Reads a history back from its JSON lines, as strictly as an outside tool may: every field is
+// there and of its kind, times are possible, and a process makes one call at a time, and none
+// after one that was left open.
 // Threading: no state. Failure: InvalidDataException with the line and what is wrong with it.
 using System.Globalization;
 using System.Text.Json;

@@ -1,6 +1,7 @@
-// A client that appends entries to the replicated log, as one that fences its writes does: under the
-// current term, and now and then under one that is known to be over and must be refused. Entries are
-// of different sizes, so that the log grows by whole files and members that were away get snapshots.
+// A client that appends entries to the replicated log, as one that fences its writes does: under
+// the current term, and now and then under one that is known to be over and must be refused.
+// Entries are of different sizes, so that the log grows by whole files and members that were away
+// get snapshots.
 //
 // Threading: see the base class.
 

@@ -1,5 +1,5 @@
-// A disk that hangs: the server's syncs do not return and report no error, and its network is whole,
-// so that nothing but its own watch can tell it. The others must go on without it.
+// A disk that hangs: the server's syncs do not return and report no error, and its network is
+// whole, so that nothing but its own watch can tell it. The others must go on without it.
 //
 // Threading and failure: as the base class; no write in time, with a majority healthy, is a
 // violation.

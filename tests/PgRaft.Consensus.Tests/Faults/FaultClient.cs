@@ -1,10 +1,10 @@
 // One client of a fault run: it puts, gets, swaps and appends, one call after another, and writes
 // down what it knows of each.
 //
-// Most clients repeat a call whose outcome is open, on whoever leads then and under the same request
-// id, as the core does for a backend (ProposalRouter): once an attempt may have been done, only the
-// state machine's word on the request counts, or that the term is over it was meant for. The others
-// take the first answer for what it is.
+// Most clients repeat a call whose outcome is open, on whoever leads then and under the same
+// request id, as the core does for a backend (ProposalRouter): once an attempt may have been done,
+// only the state machine's word on the request counts, or that the term is over it was meant for.
+// The others take the first answer for what it is.
 // Threading: one task. Failure: errors are outcomes.
 using System.Text;
 using PgRaft.Consensus.Tests.Cluster;

@@ -1,5 +1,5 @@
-// Workloads of a node that is its cluster's only voter, and of one that votes for others and follows
-// them. Threading and failure: see NodePowerFailure.
+// Workloads of a node that is its cluster's only voter, and of one that votes for others and
+// follows them. Threading and failure: see NodePowerFailure.
 using System.Globalization;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;

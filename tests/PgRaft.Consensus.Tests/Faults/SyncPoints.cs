@@ -1,6 +1,6 @@
 // At which syncs the power goes: at every one in turn, or at some of them spread over the whole.
-// Threading: none. Failure: a workload with fewer syncs than it must have, or that never ends, fails
-// the test.
+// Threading: none. Failure: a workload with fewer syncs than it must have, or that never ends,
+// fails the test.
 using Xunit;
 
 namespace PgRaft.Consensus.Tests.Faults;

@@ -1,5 +1,5 @@
-// A file of the simulated disk: what readers see, what a power failure leaves, and what lies between.
-// Threading: the disk's lock. Failure: none.
+// The content of a file on the simulated disk: what was written, what is on the medium, and which
+// sectors lie between. Threading: the disk's lock. Failure: none.
 namespace PgRaft.Consensus.Tests.Storage;
 
 internal sealed partial class SimulatedDisk
