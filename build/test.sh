@@ -146,7 +146,7 @@ run_tier()
 choose_long()
 {
     runner_options=(-trait "Category=long")
-    [ ${#tiers[@]} -gt 0 ] || tiers=(cluster)
+    [ ${#tiers[@]} -gt 0 ] || tiers=(engine cluster)
 }
 
 parse_options()
