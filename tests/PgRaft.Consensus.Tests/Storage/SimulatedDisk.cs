@@ -60,6 +60,9 @@ internal sealed partial class SimulatedDisk : IStorageIo
     // When set, a sync waits for it.
     internal ManualResetEventSlim? HoldSyncs { get; set; }
 
+    // Only syncs of files whose name contains this wait; empty = all.
+    internal string HoldSyncsOf { get; set; } = "";
+
     // Every sync takes this much longer.
     internal TimeSpan SyncLatency { get; set; }
 
@@ -369,7 +372,7 @@ internal sealed partial class SimulatedDisk : IStorageIo
     private void SyncFile(Inode inode, string path)
     {
         SyncReached.Set();
-        HoldSyncs?.Wait();
+        (path.Contains(HoldSyncsOf, StringComparison.Ordinal) ? HoldSyncs : null)?.Wait();
         if (SyncLatency > TimeSpan.Zero)
         {
             // The fault itself: time passes in the disk.
