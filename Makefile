@@ -100,7 +100,7 @@ test: ## run all tests but the long ones (TIER="unit abi" runs some tiers)
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh
 
-test-long: ## tests that take minutes: CPU, failover times, large states
+test-long: ## tests that take minutes: memory and CPU, failover and start times, large states
 	@$(TOP)/build/setup.sh --network
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long

@@ -16,7 +16,10 @@ public class GoldenFileTests
 
     private static readonly Configuration Members = Configuration.Found(
         0x1112131415161718,
-        [new MemberAddress(1, "10.0.1.11", 7001), new MemberAddress(NodeId, "nœud-2.example", 7002)]);
+        [
+            new MemberAddress(1, "10.0.1.11", 7001),
+            new MemberAddress(NodeId, "nœud-2.example", 7002),
+        ]);
 
     private static readonly byte[] State = "the state machine's bytes"u8.ToArray();
 
