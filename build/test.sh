@@ -145,7 +145,8 @@ run_tier()
 
 choose_long()
 {
-    runner_options=(-trait "Category=long")
+    # Live, because what they measure is told by tests that pass.
+    runner_options=(-trait "Category=long" -showLiveOutput)
     [ ${#tiers[@]} -gt 0 ] || tiers=(engine cluster)
 }
 
