@@ -36,6 +36,7 @@ internal sealed partial class EngineLog
     private long _commitIndex;
     private long _wantedCommitIndex;
     private long _ledTerm;
+    private long _closedTerm;
 
     /// <summary>Takes over the opened storage.</summary>
     public EngineLog(
@@ -108,13 +109,14 @@ internal sealed partial class EngineLog
     /// Appends a command of the leader of <paramref name="term"/> and registers its waiter, so
     /// that it cannot be applied before somebody waits for it.
     /// </summary>
-    /// <returns>The waiter; null when the term is over and nothing was appended.</returns>
+    /// <returns>The waiter; null when the term is over or closed, and nothing was appended.
+    /// </returns>
     public PendingProposal? Propose(long term, ReadOnlySpan<byte> command)
     {
         PendingProposal pending;
         lock (_gate)
         {
-            if (_terms.Term != term)
+            if (_terms.Term != term || _closedTerm == term)
             {
                 return null;
             }
@@ -124,6 +126,17 @@ internal sealed partial class EngineLog
         }
 
         return pending;
+    }
+
+    /// <summary>
+    /// Whether the leader of a term may append: while it hands over, its log must not grow.
+    /// </summary>
+    public void CloseTerm(long term, bool closed)
+    {
+        lock (_gate)
+        {
+            _closedTerm = closed ? term : 0;
+        }
     }
 
     /// <summary>Waits until an index is committed here.</summary>
@@ -163,7 +176,7 @@ internal sealed partial class EngineLog
         long index;
         lock (_gate)
         {
-            if (entry.Term != _terms.Term)
+            if (entry.Term != _terms.Term || entry.Term == _closedTerm)
             {
                 return ValueTask.FromException<long>(new NotLeaderException());
             }

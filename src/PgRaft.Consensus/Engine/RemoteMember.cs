@@ -31,6 +31,9 @@ internal interface IMemberHost
     /// <summary>What leases are measured by.</summary>
     TimeProvider Clock { get; }
 
+    /// <summary>Whether the leader of a term has let this node stand for election.</summary>
+    bool MayStandEarly(long term);
+
     /// <summary>A peer accepted this node as leader of a term.</summary>
     void LeaderAcknowledged(long term);
 
@@ -71,6 +74,11 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
         var request = Ballot(term, lastLogIndex, lastLogTerm);
+        if (host.MayStandEarly(term - 1))
+        {
+            request.Int64(term - 1);
+        }
+
         var (theirTerm, value) = await AskAsync(MessageType.Vote, request, token)
             .ConfigureAwait(false);
         return new Result<bool> { Term = theirTerm, Value = value != 0 };
@@ -80,6 +88,12 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     public override async Task<Result<PreVoteResult>> PreVoteAsync(
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
+        // The leader has found that this node has everything, and wants the election.
+        if (host.MayStandEarly(term))
+        {
+            return new Result<PreVoteResult> { Term = term, Value = PreVoteResult.Accepted };
+        }
+
         var request = Ballot(term, lastLogIndex, lastLogTerm);
         var (theirTerm, answer) = await AskAsync(MessageType.PreVote, request, token)
             .ConfigureAwait(false);

@@ -3,7 +3,8 @@
 // Guards that act on requests are here: no vote in the first election timeout after a start
 // (hazard 8) nor within one of a leader's sign of life (hazards 23 and 24), one leader a term
 // (hazard 12), a snapshot that is already covered is not refused but acknowledged, and a refused
-// append says where the logs part.
+// append says where the logs part. A candidate that the leader itself has let stand does not wait
+// for the leader to fall silent (LetThrough).
 // Threading: called concurrently for different connections; _turn keeps votes and appends apart,
 // because a leader's lease rests on their order. Failure: a broken invariant or a storage error
 // ends the node; everything else ends the connection it came from.
@@ -65,6 +66,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
             MessageType.SnapshotEnd => SnapshotEndAsync(sender, body, answer, token),
             MessageType.ReadIndex => ReadIndexAsync(sender, answer, token),
             MessageType.Forward => ForwardAsync(sender, request.Body, answer, token),
+            MessageType.TimeoutNow => TimeoutNow(sender, body, answer),
             _ => throw new InvalidDataException($"Unknown message type {(byte)request.Type}."),
         };
     }
@@ -97,11 +99,14 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         await _turn.WaitAsync(token).ConfigureAwait(false);
         try
         {
-            if (MayVote())
+            long term = body.Int64();
+            long lastIndex = body.Int64();
+            long lastTerm = body.Int64();
+            long consentTerm = body.Rest.IsEmpty ? 0 : body.Int64();
+            if (LetThrough(term, consentTerm)
+                ? await StandAsideAsync(term).ConfigureAwait(false)
+                : MayVote())
             {
-                long term = body.Int64();
-                long lastIndex = body.Int64();
-                long lastTerm = body.Int64();
                 result = await node.Membership.VoteAsync(
                     sender,
                     () => node.Engine.OnVoteAsync(sender, term, lastIndex, lastTerm, token),
@@ -134,6 +139,28 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
             EnginePrivates.ForgetLeaderContact(node.Engine);
         }
 
+        return true;
+    }
+
+    // Whether the leader of the term before this election has consented to it, so that nobody need
+    // keep faith with it. Before it did, it gave up its lease of that term for good: a consent that
+    // arrives late, or twice, concerns an election of which no lease is left to protect, and it is
+    // good for that election alone. A lease of any later term was acknowledged by a majority that
+    // votes in that term's elections or later ones only. So it is the same whom this node has heard,
+    // and whether it remembers it.
+    // Source: Ongaro 2014 §4.2.3.
+    private bool LetThrough(long term, long consentTerm) =>
+        consentTerm != 0 && consentTerm == term - 1 && !node.HoldsLease;
+
+    // The leader that has consented votes as well: the engine would not as long as it leads.
+    private async ValueTask<bool> StandAsideAsync(long term)
+    {
+        if (node.Log.Term < term)
+        {
+            await node.Engine.StepDownAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+
+        EnginePrivates.ForgetLeaderContact(node.Engine);
         return true;
     }
 
@@ -356,6 +383,46 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         if (!node.Membership.Active.Contains(sender))
         {
             throw new InvalidDataException($"node {sender} is not a member of the cluster");
+        }
+    }
+
+    // Answered before the election begins: the leader wants to know only whether to wait for it.
+    private ValueTask TimeoutNow(int sender, BodyReader body, FrameWriter answer)
+    {
+        long term = body.Int64();
+        long lastIndex = body.Int64();
+        bool stands = term == node.Log.Term && sender == node.View.LeaderOf(term)
+            && node.HasUpTo(lastIndex);
+        if (stands)
+        {
+            node.StandSoon(term, sender);
+        }
+
+        answer.Int64(node.Log.Term).Byte(stands ? (byte)1 : (byte)0);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Makes this node stand for the election after a term whose leader has consented;
+    /// returns once the election has begun, or did not.</summary>
+    /// <remarks>
+    /// Meanwhile no append is taken and no vote given: a heartbeat of the old leader would make the
+    /// engine stay a follower.
+    /// </remarks>
+    public async Task StandAsync(long term, TimeSpan limit, CancellationToken stopping)
+    {
+        await _turn.WaitAsync(stopping).ConfigureAwait(false);
+        try
+        {
+            if (node.Log.Term == term)
+            {
+                await node.Engine.StepDownAsync(CancellationToken.None).ConfigureAwait(false);
+                await node.Engine.StandAsync().ConfigureAwait(false);
+                await node.WaitTermAfterAsync(term, limit).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            _turn.Release();
         }
     }
 

@@ -17,8 +17,14 @@ public sealed partial class RaftNode
     public async Task<int> YieldLeadershipAsync(CancellationToken token)
     {
         var tenure = View.Tenure ?? throw NotLeaderHere();
-        Volatile.Write(
-            ref _noCampaignBefore, Environment.TickCount64 + (_options.ElectionTimeoutMs * 4L));
+        RequireNoChange();
+        int taker = await TryHandOverAsync(tenure, token).ConfigureAwait(false);
+        if (taker != 0 && taker != SelfId)
+        {
+            return taker;
+        }
+
+        HoldBack();
         Depose(tenure);
 
         // Hazard 28: not with the caller's token. Cancelled here, the engine would go on leading a
@@ -48,9 +54,15 @@ public sealed partial class RaftNode
 
     void IMemberHost.LeaderAcknowledged(long term) => RenewLease(term);
 
-    /// <summary>Whether this node may stand for election now.</summary>
-    internal bool MayCampaign() =>
-        Membership.IsSettled && Environment.TickCount64 >= Volatile.Read(ref _noCampaignBefore);
+    /// <summary>Whether this node may stand for election now; asked when it is about to.</summary>
+    internal bool MayCampaign()
+    {
+        Engine.RestorePatience();
+        bool holdsBack = Environment.TickCount64 < Volatile.Read(ref _noCampaignBefore)
+            && !((IMemberHost)this).MayStandEarly(Log.Term)
+            && !((IMemberHost)this).MayStandEarly(Log.Term - 1);
+        return Membership.IsSettled && !holdsBack;
+    }
 
     /// <summary>Whether this node leads and no other can.</summary>
     internal bool HoldsLease => View.Tenure is not null
@@ -160,7 +172,27 @@ public sealed partial class RaftNode
     {
         _lease.End();
         View.Deposed(tenure);
+        WakeProposals();
     }
+
+    // To somebody in particular, if anybody can take it: that is faster than an election.
+    // 0 if not.
+    private async Task<int> TryHandOverAsync(Tenure tenure, CancellationToken token)
+    {
+        try
+        {
+            var target = BestTarget(tenure.Term);
+            return await HandOverAsync(tenure, target, Otherwise.Resign, token)
+                .ConfigureAwait(false);
+        }
+        catch (PgraftException)
+        {
+            return 0;
+        }
+    }
+
+    private void HoldBack() => Volatile.Write(
+        ref _noCampaignBefore, Environment.TickCount64 + (_options.ElectionTimeoutMs * 4L));
 
     private void RenewLease(long term)
     {

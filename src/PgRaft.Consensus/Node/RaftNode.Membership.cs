@@ -99,10 +99,24 @@ public sealed partial class RaftNode
         }
 
         RequireMajorityWithout(nodeId);
-        await ChangeAsync(
-            $"removing node {nodeId}", c => !c.Contains(nodeId),
-            () => Engine.RemoveAsync(nodeId, new EngineConfigurations(Disk.Configurations), token),
-            () => null, token).ConfigureAwait(false);
+        if (Interlocked.Exchange(ref _changing, 1) != 0)
+        {
+            throw AnotherChange(null);
+        }
+
+        try
+        {
+            await ChangeAsync(
+                $"removing node {nodeId}", c => !c.Contains(nodeId),
+                () => Engine.RemoveAsync(
+                    nodeId, new EngineConfigurations(Disk.Configurations), token),
+                () => null, token).ConfigureAwait(false);
+        }
+        finally
+        {
+            Volatile.Write(ref _changing, 0);
+        }
+
         LogRemoved(_logger, nodeId);
     }
 
@@ -111,6 +125,7 @@ public sealed partial class RaftNode
         Func<string?> lastError, CancellationToken token)
     {
         Exception? cause = null;
+        RequireNoHandover();
         try
         {
             if (await change().ConfigureAwait(false))

@@ -122,6 +122,8 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             await _listener.DisposeAsync().ConfigureAwait(false);
         }
 
+        await _completing.ConfigureAwait(false);
+        await _standing.ConfigureAwait(false);
         await StopEngineAsync().ConfigureAwait(false);
         if (_applier is not null)
         {
