@@ -68,6 +68,9 @@ public sealed partial class RaftNode
     internal bool HoldsLease => View.Tenure is not null
         && _lease.Current > LeaderLease.ToNs(_options.Clock.GetTimestamp());
 
+    /// <summary>Newest term whose lease this node has given up for good; 0 = none.</summary>
+    internal long CededTerm => _lease.CededTerm;
+
     /// <summary>The engine's members changed: the majority may be another.</summary>
     internal void MembersChanged()
     {

@@ -36,6 +36,10 @@ internal enum Sabotage
     /// <summary>The proxy answers appends for members that do not have them: commits without a
     /// quorum.</summary>
     ForgedAcknowledgements,
+
+    /// <summary>The proxy asks members in their leader's name to stand for election: voters let
+    /// them through while the leader has its lease.</summary>
+    ForgedConsent,
 }
 
 /// <summary>One run.</summary>

@@ -36,6 +36,7 @@ public sealed class FaultTests
     [InlineData(Sabotage.VoteNotSynced)]
     [InlineData(Sabotage.LeaseTooLong)]
     [InlineData(Sabotage.ForgedAcknowledgements)]
+    [InlineData(Sabotage.ForgedConsent)]
     internal async Task SabotageIsCaught(Sabotage sabotage)
     {
         var summary = new FaultSummary { Keeps = false };

@@ -12,6 +12,7 @@ internal sealed class Nemesis(
 {
     private readonly Random _random = new(plan.Seed);
     private Task _yielding = Task.CompletedTask;
+    private Task _transferring = Task.CompletedTask;
 
     /// <summary>How often each kind of fault was done.</summary>
     public SortedDictionary<string, int> Done { get; } = new(StringComparer.Ordinal);
@@ -42,6 +43,7 @@ internal sealed class Nemesis(
     {
         HealNetworkAndDisks();
         await _yielding;
+        await _transferring;
         foreach (var member in Present)
         {
             member.Disarm();
@@ -78,7 +80,7 @@ internal sealed class Nemesis(
     {
         var present = Present;
         var one = present[_random.Next(present.Length)];
-        switch (_random.Next(plan.Clocks == ClockFaults.Jumps ? 20 : 19))
+        switch (_random.Next(plan.Clocks == ClockFaults.Jumps ? 23 : 22))
         {
             case < 7:
                 return BreakNetwork(present, one);
@@ -105,6 +107,9 @@ internal sealed class Nemesis(
             case 18:
                 StepDown(present);
                 return "leader steps down";
+            case < 22:
+                Transfer(present, one);
+                return "leadership transferred";
             default:
                 one.JumpClock(TimeSpan.FromMilliseconds(_random.Next(-500, 500)));
                 return "clock jump";
@@ -187,12 +192,27 @@ internal sealed class Nemesis(
         }
     }
 
-    private static async Task YieldAsync(RunMember leader)
+    // To anybody, or to whoever is best; what happens next may hit the middle of it.
+    private void Transfer(RunMember[] present, RunMember target)
+    {
+        var leader = present.FirstOrDefault(m => FaultClients.Leads(m.Node));
+        if (leader is not null && _transferring.IsCompleted)
+        {
+            int targetId = _random.Next(4) == 0 ? 0 : target.NodeId;
+            _transferring = GiveUpAsync(
+                token => leader.Node.Node.TransferLeadershipAsync(targetId, token));
+        }
+    }
+
+    private static Task YieldAsync(RunMember leader) =>
+        GiveUpAsync(token => leader.Node.Node.YieldLeadershipAsync(token));
+
+    private static async Task GiveUpAsync(Func<CancellationToken, Task> giveUp)
     {
         try
         {
             using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(1));
-            await leader.Node.Node.YieldLeadershipAsync(limit.Token);
+            await giveUp(limit.Token);
         }
         catch (Exception e) when (e is PgraftException or InvalidOperationException
             or ObjectDisposedException or OperationCanceledException)

@@ -78,8 +78,8 @@ internal sealed class RunMember(
         Disk.FailSync = 0;
     }
 
-    /// <summary>An orderly stop.</summary>
-    public Task StopAsync() => EndAsync(() => { });
+    /// <summary>An orderly stop, with a handover before it.</summary>
+    public Task StopAsync() => EndAsync(() => { }, inOrder: true);
 
     /// <summary>Power failure: what was not synced is gone, or part of it.</summary>
     public async Task CrashAsync(Survival survival, Random random)
@@ -149,7 +149,7 @@ internal sealed class RunMember(
         _turn.Dispose();
     }
 
-    private async Task EndAsync(Action afterwards)
+    private async Task EndAsync(Action afterwards, bool inOrder = false)
     {
         _running.Set();
         await _turn.WaitAsync();
@@ -157,6 +157,7 @@ internal sealed class RunMember(
         {
             if (node.IsUp)
             {
+                await (inOrder ? node.Node.PrepareToStopAsync() : Task.CompletedTask);
                 await JudgeFailureAsync();
                 await node.StopAsync();
             }
