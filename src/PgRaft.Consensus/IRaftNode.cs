@@ -110,14 +110,15 @@ public interface IRaftNode : IAsyncDisposable
     Task RemoveMemberAsync(int nodeId, CancellationToken token);
 
     /// <summary>
-    /// Gives up leadership and returns once another member leads (its node id), or throws
-    /// <see cref="StatusCode.TimedOut"/>.
+    /// Gives up leadership, to the most up-to-date other that answers if one takes it, and returns
+    /// once another member leads (its node id), or throws <see cref="StatusCode.TimedOut"/>.
+    /// Refused with <see cref="StatusCode.WrongState"/> during a membership change.
     /// </summary>
     Task<int> YieldLeadershipAsync(CancellationToken token);
 
     /// <summary>
     /// Leader only: hands leadership to a member and returns once this node has seen it lead a
-    /// newer term. Meanwhile proposals wait.
+    /// newer term, with an entry of that term committed. Meanwhile proposals wait.
     /// </summary>
     /// <param name="targetId">A member, which may be this node, if it is confirmed to lead; 0 = the
     /// most up-to-date other that answers.</param>

@@ -70,7 +70,7 @@ public sealed class TransferTests : ServerTest, IClassFixture<SharedCluster>
             await load.GoesOnAsync();
             gaps.Add(load.LongestGap(start).TotalMilliseconds);
             await load.StopAsync();
-            Note($"stop of node {leader.NodeId}: {Show(gaps)} ms; {string.Join("; ", load.Failures)}");
+            Note($"longest gaps in ms: {Show(gaps)}; {string.Join("; ", load.Failures)}");
             Assert.Empty(load.Failures);
             await leader.StartAsync();
             await _cluster.AgreedStateAsync();

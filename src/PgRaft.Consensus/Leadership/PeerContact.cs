@@ -62,7 +62,9 @@ internal sealed class PeerContact(TimeProvider clock)
         Interlocked.Exchange(ref _nextMatch, null)?.TrySetResult();
     }
 
-    /// <summary>Ends when <see cref="Matched"/> is next called; to be taken before looking.</summary>
+    /// <summary>
+    /// Ends when <see cref="Matched"/> is next called; to be taken before looking.
+    /// </summary>
     public Task NextMatch()
     {
         var fresh = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

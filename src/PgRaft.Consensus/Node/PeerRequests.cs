@@ -146,8 +146,8 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
     // keep faith with it. Before it did, it gave up its lease of that term for good: a consent that
     // arrives late, or twice, concerns an election of which no lease is left to protect, and it is
     // good for that election alone. A lease of any later term was acknowledged by a majority that
-    // votes in that term's elections or later ones only. So it is the same whom this node has heard,
-    // and whether it remembers it.
+    // votes in that term's election or in later ones only. So it does not matter whom this node has
+    // heard, and whether it remembers (docs/adr/0007-lease-given-up-before-a-transfer.md).
     // Source: Ongaro 2014 §4.2.3.
     private bool LetThrough(long term, long consentTerm) =>
         consentTerm != 0 && consentTerm == term - 1 && !node.HoldsLease;

@@ -166,6 +166,9 @@ public sealed partial class RaftNode
         }
 
         RenewLease(tenure.Term);
+
+        // The others learn that the first entry is committed, and that requests will be served.
+        Engine.Replicate();
         LogElected(_logger, SelfId, tenure.Term);
         await ended.Task.ConfigureAwait(false);
         LogDeposed(_logger, SelfId, tenure.Term);

@@ -224,7 +224,8 @@ public sealed partial class RaftNode
         long closedAt = _options.Clock.GetTimestamp();
         var contact = target.Peer.Contact;
         for (var next = contact.NextMatch();
-            contact.MatchIndex(term) < Disk.Log.LastIndex || contact.AcknowledgedAt(term) < closedAt;
+            contact.MatchIndex(term) < Disk.Log.LastIndex
+                || contact.AcknowledgedAt(term) < closedAt;
             next = contact.NextMatch())
         {
             Engine.Replicate();
@@ -323,12 +324,14 @@ public sealed partial class RaftNode
         }
     }
 
+    // It leads in earnest, and takes writes, once an entry of its term is committed.
     private async Task<int> NextLeaderAsync(long term, CancellationToken token)
     {
         while (!token.IsCancellationRequested)
         {
             long seen = View.Version;
-            if (View.LeaderAfter(term) is not 0 and int leader)
+            if (View.LeaderAfter(term) is not 0 and int leader
+                && Log.TermAt(Log.CommitIndex) > term)
             {
                 return leader;
             }

@@ -69,7 +69,8 @@ internal sealed class RestlessLeadership(FaultContext context) : Fault(context),
             await using var connection = await TestServer.OpenAsync(settings.ConnectionString);
             await using var command = new NpgsqlCommand(
                 "SELECT pgraft_transfer_leadership($1)", connection);
-            command.Parameters.Add(new NpgsqlParameter<int?> { TypedValue = target?.Server.NodeId });
+            command.Parameters.Add(
+                new NpgsqlParameter<int?> { TypedValue = target?.Server.NodeId });
             await command.ExecuteNonQueryAsync(CancellationToken.None);
         }
         catch (Exception e) when (e is NpgsqlException or IOException or TimeoutException)

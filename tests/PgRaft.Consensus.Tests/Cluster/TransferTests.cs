@@ -38,7 +38,8 @@ public sealed class TransferTests
         }
 
         await cluster.AgreeAsync();
-        Assert.True(shortest.TotalMilliseconds < TestCluster.ElectionTimeoutMs / 2.0, $"{shortest}");
+        Assert.True(
+            shortest.TotalMilliseconds < TestCluster.ElectionTimeoutMs / 2.0, $"{shortest}");
     }
 
     [Fact]
@@ -114,6 +115,27 @@ public sealed class TransferTests
         await leader.PutAsync("k", "after", TestCluster.Limit);
         Assert.Equal((term, NodeRole.Leader), (leader.Node.Status.Term, leader.Node.Status.Role));
         await cluster.UntilAsync(() => leader.Node.HoldsLease, "the lease of the same term");
+    }
+
+    // It has everything, but it may be dead since: to ask it would cost a term.
+    [Fact]
+    public async Task ATargetThatHasFallenSilentIsNotAsked()
+    {
+        await using var network = new FaultyNetwork();
+        await using var cluster = await ProxiedAsync(network);
+        var (leader, followers) = await cluster.RolesAsync();
+        int target = followers[0].Address.NodeId;
+        await leader.PutAsync("k", "v", TestCluster.Limit);
+        await cluster.AgreeAsync();
+        long term = leader.Node.Status.Term;
+        network.Cut(leader.Address.NodeId, target);
+
+        var error = await Assert.ThrowsAsync<PgraftException>(
+            () => leader.Node.TransferLeadershipAsync(target, TestCluster.Limit));
+
+        Assert.Equal(StatusCode.NotDone, error.Code);
+        await leader.PutAsync("k", "after", TestCluster.Limit);
+        Assert.Equal((term, NodeRole.Leader), (leader.Node.Status.Term, leader.Node.Status.Role));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 // What a handover rests on: no lease is held from before the permission leaves until a later term,
 // and the permission is good for one election.
 using System.Collections.Concurrent;
+using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Consensus.Transport;
@@ -154,9 +155,30 @@ public sealed class TransferGuardTests
         Assert.Equal(0, preVotes);
         await member.PreVoteAsync(6, 1, 5, TestCluster.Limit);
 
-        Assert.Equal(DotNext.Net.Cluster.Consensus.Raft.PreVoteResult.Accepted, own.Value);
+        Assert.Equal(PreVoteResult.Accepted, own.Value);
         Assert.Equal(1, preVotes);
         Assert.Equal([5, 0, 0, 0], consents);
+    }
+
+    [Fact]
+    public async Task ALogThatIsClosedTakesNoProposal()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(3);
+        Assert.NotNull(fixture.Log.Propose(3, [1]));
+        fixture.Log.CloseTerm(3, closed: true);
+        Assert.Null(fixture.Log.Propose(3, [2]));
+        await Assert.ThrowsAsync<NotLeaderException>(
+            async () => await fixture.Engine.AppendAsync(
+                new EmptyLogEntry { Term = 3 }, TestCluster.Limit));
+        Assert.Equal(1, fixture.Log.Records.LastIndex);
+        fixture.Log.CloseTerm(3, closed: false);
+        Assert.NotNull(fixture.Log.Propose(3, [3]));
+
+        // Of the next term, which this node leads as well.
+        fixture.Log.CloseTerm(3, closed: true);
+        fixture.Log.ObserveTerm(4);
+        Assert.NotNull(fixture.Log.Propose(4, [4]));
     }
 
     [Fact]
