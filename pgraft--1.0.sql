@@ -208,6 +208,37 @@ CREATE FUNCTION pgraft_kv_list_keys(prefix text DEFAULT '') RETURNS SETOF text
 COMMENT ON FUNCTION pgraft_kv_list_keys(text) IS
 	'keys that begin with the prefix, in byte order; linearizable';
 
+-- Snapshots, backups and recovery.  The ones that name a file also ask for
+-- PostgreSQL's own pg_read_server_files or pg_write_server_files.
+
+CREATE FUNCTION pgraft_snapshot() RETURNS bigint
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION pgraft_snapshot() IS
+	'log index of a durable snapshot of all that is applied on this node, taken now unless there is one';
+
+CREATE FUNCTION pgraft_backup(path text) RETURNS bigint
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION pgraft_backup(text) IS
+	'writes the replicated state, with all that was acknowledged before the call, to a new file of the server; its log index; needs pg_write_server_files too';
+
+CREATE FUNCTION pgraft_backup_info(path text,
+	OUT cluster_id text, OUT log_index bigint, OUT term bigint, OUT revision bigint,
+	OUT state_hash text, OUT taken_at timestamptz, OUT node_id integer, OUT version text,
+	OUT size_bytes bigint)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION pgraft_backup_info(text) IS
+	'reads a whole backup file and verifies its checksum; what it says of itself; needs pg_read_server_files too';
+
+CREATE FUNCTION pgraft_restore(path text) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION pgraft_restore(text) IS
+	'founds a new cluster of this node alone, on an empty pgraft.data_dir, with the state of a backup; true once this node leads; needs pg_read_server_files too';
+
+CREATE FUNCTION pgraft_recover_cluster(confirm text) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION pgraft_recover_cluster(text) IS
+	'after a majority is lost for ever: makes this node the only member; confirm must equal pgraft.cluster_id; true once this node leads';
+
 -- Views
 
 CREATE VIEW pgraft.nodes AS SELECT * FROM @extschema@.pgraft_get_nodes();
@@ -244,7 +275,9 @@ REVOKE ALL ON FUNCTION
 	pgraft_log_append(bigint, text), pgraft_log_commit(bigint), pgraft_log_apply(bigint),
 	pgraft_log_get_entry(bigint), pgraft_log_sync_with_leader(),
 	pgraft_kv_put(text, text, bigint), pgraft_kv_get(text, text), pgraft_kv_delete(text),
-	pgraft_kv_cas(text, bigint, text), pgraft_kv_exists(text), pgraft_kv_list_keys(text)
+	pgraft_kv_cas(text, bigint, text), pgraft_kv_exists(text), pgraft_kv_list_keys(text),
+	pgraft_snapshot(), pgraft_backup(text), pgraft_backup_info(text), pgraft_restore(text),
+	pgraft_recover_cluster(text)
 	FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION
@@ -262,7 +295,9 @@ GRANT EXECUTE ON FUNCTION
 	pgraft_log_append(bigint, text), pgraft_log_commit(bigint), pgraft_log_apply(bigint),
 	pgraft_log_get_entry(bigint), pgraft_log_sync_with_leader(),
 	pgraft_kv_put(text, text, bigint), pgraft_kv_get(text, text), pgraft_kv_delete(text),
-	pgraft_kv_cas(text, bigint, text), pgraft_kv_exists(text), pgraft_kv_list_keys(text)
+	pgraft_kv_cas(text, bigint, text), pgraft_kv_exists(text), pgraft_kv_list_keys(text),
+	pgraft_snapshot(), pgraft_backup(text), pgraft_backup_info(text), pgraft_restore(text),
+	pgraft_recover_cluster(text)
 	TO pgraft_admin;
 
 GRANT SELECT ON

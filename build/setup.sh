@@ -3,6 +3,11 @@
 # its headers, a C compiler, make and zlib.  Says what it does; when everything
 # is there it changes nothing and does not touch the network.  The .NET SDK is
 # checked, not installed.  Ends non-zero when something is still missing.
+#
+#   build/setup.sh [--network]
+#
+# --network also installs what tests need to cut servers off from one another;
+# where that is not possible it says so, and those tests are skipped.
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -127,8 +132,8 @@ network_packages_missing()
     command -v nsenter >/dev/null || printf 'util-linux\n'
 }
 
-# What chaos needs to cut the network between its servers.  It runs without, and
-# says so; so a machine where they cannot be installed is no reason to fail.
+# What tests need to cut the network between servers.  They are skipped without,
+# and say so; so a machine where it cannot be installed is no reason to fail.
 install_network_tools()
 {
     local -a packages
@@ -167,7 +172,7 @@ main()
     if ! everything_is_there; then
         install_what_is_missing
     fi
-    if [ "${1:-}" = --chaos ]; then
+    if [ "${1:-}" = --network ]; then
         install_network_tools
     fi
     check_version

@@ -11,6 +11,11 @@
 
 set -euo pipefail
 
+# As the image's entrypoint does: options alone are options of the server.
+if [ "${1:0:1}" = - ]; then
+    set -- postgres "$@"
+fi
+
 if [ "${1:-}" = postgres ]; then
     shift
     settings=(-c shared_preload_libraries=pgraft)

@@ -47,9 +47,11 @@ extern void pgraft_fill_config(PgraftConfig *config);
 
 extern bool pgraft_check_cluster_id(char **newval, void **extra, GucSource source);
 extern bool pgraft_check_address(char **newval, void **extra, GucSource source);
+extern bool pgraft_check_bind_address(char **newval, void **extra, GucSource source);
 extern bool pgraft_check_listen_address(char **newval, void **extra, GucSource source);
 extern bool pgraft_check_data_dir(char **newval, void **extra, GucSource source);
-extern bool pgraft_check_secret_file(char **newval, void **extra, GucSource source);
+extern bool pgraft_check_private_file(char **newval, void **extra, GucSource source);
+extern bool pgraft_check_public_file(char **newval, void **extra, GucSource source);
 extern bool pgraft_check_auth_enabled(bool *newval, void **extra, GucSource source);
 extern bool pgraft_check_tls_enabled(bool *newval, void **extra, GucSource source);
 extern void pgraft_check_settings(void);

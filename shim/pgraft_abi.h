@@ -232,7 +232,12 @@ typedef enum PgraftRequestCode
 	PGRAFT_REQ_KV_EXISTS = 23,
 	PGRAFT_REQ_KV_LIST_KEYS = 24,
 	PGRAFT_REQ_KV_GET_STATS = 25,
-	PGRAFT_REQ_KV_CAS = 26
+	PGRAFT_REQ_KV_CAS = 26,
+	PGRAFT_REQ_SNAPSHOT = 30,
+	PGRAFT_REQ_BACKUP = 31,
+	PGRAFT_REQ_RECOVER_CLUSTER = 32,
+	PGRAFT_REQ_RESTORE = 34,
+	PGRAFT_REQ_BACKUP_INFO = 35
 } PgraftRequestCode;
 
 /* Type tags of values in requests and responses. */

@@ -156,6 +156,51 @@ public interface IRaftNode : IAsyncDisposable
     /// <exception cref="PgraftException">Disk full, I/O error.</exception>
     Task ProbeStorageAsync(CancellationToken token);
 
+    /// <summary>
+    /// Takes a snapshot of what is applied here, unless one covers it already; waits for one that
+    /// is being written.
+    /// </summary>
+    /// <returns>Index of the snapshot, durable.</returns>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/>: nothing was applied
+    /// yet. <see cref="StatusCode.DiskFull"/>: the old one stays.</exception>
+    /// <exception cref="OperationCanceledException">It goes on being written.</exception>
+    Task<long> SnapshotAsync(CancellationToken token);
+
+    /// <summary>
+    /// Writes the state as applied here to a file that must not exist, complete and durable or not
+    /// at all. A caller that wants everything acknowledged so far makes a read barrier first.
+    /// </summary>
+    /// <param name="path">Absolute.</param>
+    /// <param name="token">Ends the writing; nothing is left then.</param>
+    /// <exception cref="PgraftException"><see cref="StatusCode.BadArgument"/>,
+    /// <see cref="StatusCode.NotAllowed"/>, <see cref="StatusCode.DiskFull"/>,
+    /// <see cref="StatusCode.IoError"/>, all about the path.</exception>
+    Task<BackupInfo> BackupAsync(string path, CancellationToken token);
+
+    /// <summary>Reads a whole backup file and compares its checksum.</summary>
+    /// <exception cref="PgraftException">As for <see cref="BackupAsync"/>;
+    /// <see cref="StatusCode.BadArgument"/> also when it is damaged.</exception>
+    Task<BackupInfo> ReadBackupAsync(string path, CancellationToken token);
+
+    /// <summary>
+    /// Founds a cluster of this node alone with the state of a backup; returns once it leads.
+    /// </summary>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/>: this node belongs to
+    /// a cluster. <see cref="StatusCode.BadArgument"/>: the file is damaged, no backup, or of
+    /// another cluster; nothing has changed. <see cref="StatusCode.OutcomeUnknown"/>: time ran out
+    /// after the state was taken over.</exception>
+    Task<BackupInfo> RestoreAsync(string path, CancellationToken token);
+
+    /// <summary>
+    /// After a majority is lost for ever: makes this node the only member of a new founding, with
+    /// all that its log holds; returns once it leads.
+    /// </summary>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/>: a leader is known, a
+    /// majority answers, a member that answers has a newer log, or this node is no member; nothing
+    /// has changed. <see cref="StatusCode.OutcomeUnknown"/>: time ran out, or the disk failed,
+    /// when the configuration was being written or had been.</exception>
+    Task<RecoveryResult> RecoverAloneAsync(CancellationToken token);
+
     /// <summary>Takes over the settings that may change at run time.</summary>
     void Reload(RuntimeOptions options);
 

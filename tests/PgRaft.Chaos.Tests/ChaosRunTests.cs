@@ -51,7 +51,7 @@ public sealed class ChaosRunTests
     {
         var (network, reason) = await NodeNetwork.TryCreateAsync(1);
         Assert.SkipWhen(network is null, reason);
-        network!.Remove();
+        network!.Dispose();
     }
 
     private static void Show(string line)

@@ -51,6 +51,7 @@ internal sealed class ChaosRun : IAsyncDisposable
     {
         using var findings = new Findings(show);
         var (network, reason) = await NodeNetwork.TryCreateAsync(options.Nodes);
+        using var removed = network;
         if (network is null)
         {
             findings.Event($"no partitions, no delays: {reason}");

@@ -18,7 +18,7 @@
 readonly HERE=$PGRAFT_ROOT/tests/regress
 readonly UNLOADED_TESTS=(unloaded)
 readonly TESTS=(setup surface privileges arguments no_cluster found status kv log membership
-    session encoding extension)
+    recovery session encoding extension)
 readonly HOSTILE_TESTS=(hostile)
 readonly PREPARING_TESTS=" setup found "
 

@@ -37,6 +37,7 @@ internal sealed partial class EngineLog
     private long _wantedCommitIndex;
     private long _ledTerm;
     private long _closedTerm;
+    private long _ownConfigurations;
 
     /// <summary>Takes over the opened storage.</summary>
     public EngineLog(
@@ -88,6 +89,9 @@ internal sealed partial class EngineLog
     /// <summary>Elections this node started.</summary>
     public long Elections { get; private set; }
 
+    /// <summary>Configurations this node has appended as leader since its start.</summary>
+    public long OwnConfigurations => Volatile.Read(ref _ownConfigurations);
+
     long IAuditTrail.LastEntryIndex => _log.LastIndex;
 
     long IAuditTrail.LastCommittedEntryIndex => CommitIndex;
@@ -109,8 +113,7 @@ internal sealed partial class EngineLog
     /// Appends a command of the leader of <paramref name="term"/> and registers its waiter, so
     /// that it cannot be applied before somebody waits for it.
     /// </summary>
-    /// <returns>The waiter; null when the term is over or closed, and nothing was appended.
-    /// </returns>
+    /// <returns>The waiter; null when the term is over or closed.</returns>
     public PendingProposal? Propose(long term, ReadOnlySpan<byte> command)
     {
         PendingProposal pending;
@@ -128,9 +131,7 @@ internal sealed partial class EngineLog
         return pending;
     }
 
-    /// <summary>
-    /// Whether the leader of a term may append: while it hands over, its log must not grow.
-    /// </summary>
+    /// <summary>Whether the log grows in a term: not while its leader hands over.</summary>
     public void CloseTerm(long term, bool closed)
     {
         lock (_gate)
@@ -185,6 +186,7 @@ internal sealed partial class EngineLog
             if (kind == EntryKind.Configuration)
             {
                 _configurations.Append(index, entry.Term, Configuration.Decode(payload.Span));
+                Volatile.Write(ref _ownConfigurations, _ownConfigurations + 1);
             }
         }
 
@@ -271,11 +273,16 @@ internal sealed partial class EngineLog
                 .ConfigureAwait(false);
         }
 
-        await using var content = _snapshots.OpenRaw(out var current);
-        var snapshot = new OutgoingSnapshot(current.Index, current.Term, content);
+        // Members open the file themselves: they go on sending after the engine has its answer.
+        var current = _snapshots.Current!;
+        var snapshot = new OutgoingSnapshot(current.Index, current.Term, Stream.Null);
         return await reader.ReadAsync<OutgoingSnapshot, OutgoingSnapshot[]>(
             [snapshot], current.Index, token).ConfigureAwait(false);
     }
+
+    /// <summary>Opens the newest snapshot for sending; it stays readable after a newer one has
+    /// replaced it.</summary>
+    public Stream OpenSnapshot(out SnapshotInfo info) => _snapshots.OpenRaw(out info);
 
     bool IPersistentState.IsVotedFor(in ClusterMemberId id) =>
         _terms.VotedFor == 0 || _terms.VotedFor == MemberId.ToNodeId(id);
@@ -341,6 +348,9 @@ internal sealed partial class EngineLog
 
         Changed?.Invoke();
     }
+
+    /// <summary>Makes durable for how long this voter keeps faith with a leader.</summary>
+    public void KeepFaith(int faithMs) => _terms.KeepFaith(faithMs);
 
     // Hazard 33: the engine gives up its role for good when a term cannot be saved, and says so in
     // a line of its log only. So the node ends instead, and starts again. Called with _gate held.
@@ -454,7 +464,7 @@ internal sealed partial class EngineLog
 
     private async Task InstallAsync(IncomingSnapshot snapshot)
     {
-        await _applier.InstallAsync(
+        await _applier.InstallReceivedAsync(
             snapshot.File,
             () =>
             {

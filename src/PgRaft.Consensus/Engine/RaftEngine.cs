@@ -84,10 +84,10 @@ internal sealed class RaftEngine : RaftCluster<Member>
 
     /// <summary>Makes this node, which must not lead, stand for election at once.</summary>
     /// <remarks>
-    /// The engine's follower campaigns when its election timeout has passed, and takes the timeout
-    /// anew whenever it becomes a follower: so it becomes one with hardly any. It must have its
-    /// patience back before it waits for votes (<see cref="RestorePatience"/>). Not cancellable: in
-    /// between it would stay a standby.
+    /// Hazard 40: the engine's follower campaigns when its election timeout has passed, and takes
+    /// the timeout anew whenever it becomes a follower: so it becomes one with hardly any. It must
+    /// have its patience back before it waits for votes (<see cref="RestorePatience"/>). Not
+    /// cancellable: in between it would stay a standby.
     /// </remarks>
     public async Task StandAsync()
     {

@@ -7,7 +7,6 @@
 // (hazard 6). Snapshots have no deadline, only a limit on silence.
 // Threading: any thread; the engine replicates to a member from one task at a time. Failure:
 // MemberUnavailableException.
-using DotNext.IO;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Membership;
@@ -33,6 +32,9 @@ internal interface IMemberHost
 
     /// <summary>Whether the leader of a term has let this node stand for election.</summary>
     bool MayStandEarly(long term);
+    /// <summary>Whether a node counts in the configuration in use; one that catches up does
+    /// not yet.</summary>
+    bool IsVoter(int nodeId);
 
     /// <summary>A peer accepted this node as leader of a term.</summary>
     void LeaderAcknowledged(long term);
@@ -45,7 +47,7 @@ internal interface IMemberHost
 }
 
 /// <summary>A voter behind the network.</summary>
-internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost host)
+internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMemberHost host)
     : Member(address)
 {
     private const int MaxAppendBytes = 1024 * 1024;
@@ -190,44 +192,11 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     }
 
     /// <inheritdoc/>
-    public override async Task<Result<HeartbeatResult>> InstallSnapshotAsync(
-        long term, IRaftLogEntry snapshot, long snapshotIndex, IDataTransferObject configuration,
-        long configurationVersion, CancellationToken token)
-    {
-        var outgoing = snapshot as OutgoingSnapshot
-            ?? throw new NotSupportedException(
-                "The engine sent a snapshot that is not of our log.");
-        Enter();
-        peer.Contact.SendingSnapshot = true;
-        try
-        {
-            var sender = new SnapshotSender(peer, host, term, outgoing);
-            var result = await sender.SendAsync(token).ConfigureAwait(false);
-            if (result.Value is HeartbeatResult.Replicated)
-            {
-                peer.Contact.Matched(term, snapshotIndex);
-                host.ReplicateAgain();
-            }
-
-            return result;
-        }
-        catch (PeerUnavailableException e)
-        {
-            peer.Contact.AttemptFailed();
-            throw new MemberUnavailableException(this, e.Message, e);
-        }
-        finally
-        {
-            peer.Contact.SendingSnapshot = false;
-            Leave();
-        }
-    }
-
-    /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
+            Interlocked.Exchange(ref _transfer, null)?.Dispose();
             _ = CloseLaterAsync();
         }
 

@@ -1,8 +1,9 @@
 // The server side of the peer protocol: what this node answers to members.
 //
-// Guards that act on requests are here: no vote in the first election timeout after a start
-// (hazard 8) nor within one of a leader's sign of life (hazards 23 and 24), one leader a term
-// (hazard 12), a snapshot that is already covered is not refused but acknowledged, and a refused
+// Guards that act on requests are here: nothing from a node that is not of this founding, and one
+// leader a term (hazard 12), no vote in the first election timeout after a start (hazard 8) nor
+// within one of a leader's sign of life (hazards 23 and 24), no entry that could not be read back
+// (hazard 36), a snapshot that is already covered is not refused but acknowledged, and a refused
 // append says where the logs part. A candidate that the leader itself has let stand does not wait
 // for the leader to fall silent (LetThrough).
 // Threading: called concurrently for different connections; _turn keeps votes and appends apart,
@@ -10,6 +11,7 @@
 // ends the node; everything else ends the connection it came from.
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Transport;
 using PgRaft.Core;
@@ -17,13 +19,15 @@ using PgRaft.Core;
 namespace PgRaft.Consensus.Node;
 
 /// <summary>Handles members' requests for one node.</summary>
-internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayHaveForgotten)
+internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, int forgottenFaithMs)
     : IPeerHandler, IDisposable
 {
     private readonly SemaphoreSlim _turn = new(1, 1);
 
-    // A start counts as a sign of life: what was heard before it is forgotten.
-    private long _heardAt = mayHaveForgotten ? options.Clock.GetTimestamp() : 0;
+    // What was heard before the start is forgotten, so the start counts as a sign of life; and by
+    // the promise that held then, which may have been for longer.
+    private readonly long _startedAt = options.Clock.GetTimestamp();
+    private long _heardAt;
     private long _messages;
 
     /// <summary>Requests received since start.</summary>
@@ -39,6 +43,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         Interlocked.Increment(ref _messages);
         try
         {
+            RefuseStranger(peer);
             await DispatchAsync(peer.NodeId, request, answer, token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is InvariantViolatedException
@@ -67,8 +72,30 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
             MessageType.ReadIndex => ReadIndexAsync(sender, answer, token),
             MessageType.Forward => ForwardAsync(sender, request.Body, answer, token),
             MessageType.TimeoutNow => TimeoutNow(sender, body, answer),
+            MessageType.Report => Report(answer),
             _ => throw new InvalidDataException($"Unknown message type {(byte)request.Type}."),
         };
+    }
+
+    private ValueTask Report(FrameWriter answer)
+    {
+        node.Report().Write(answer);
+        return ValueTask.CompletedTask;
+    }
+
+    // Hazard 12. Not only at the hello: this node may have been founded, have joined, or have gone
+    // on alone since, and whom it left must not reach it over a connection that is still open. Who
+    // belongs to no founding has no business with anybody but itself; who is of another would mix
+    // two clusters. Ids are not compared here: a rightful candidate or leader may be a member by an
+    // entry that this node does not have yet (hazard 30).
+    private void RefuseStranger(Hello peer)
+    {
+        long mine = node.FoundingId;
+        if (peer.FoundingId == 0 || (mine != 0 && mine != peer.FoundingId))
+        {
+            throw new InvalidDataException(
+                $"node {peer.NodeId} does not belong to the cluster that this node belongs to");
+        }
     }
 
     private async ValueTask PreVoteAsync(
@@ -105,7 +132,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
             long consentTerm = body.Rest.IsEmpty ? 0 : body.Int64();
             if (LetThrough(term, consentTerm)
                 ? await StandAsideAsync(term).ConfigureAwait(false)
-                : MayVote())
+                : MayVoteAndPromises())
             {
                 result = await node.Membership.VoteAsync(
                     sender,
@@ -122,12 +149,15 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         answer.Int64(result.Term).Byte(result.Value ? (byte)1 : (byte)0);
     }
 
-    // A leader's lease rests on this: no vote within the lower election timeout of its last sign of
+    // A blank node may be one that has lost its memory of a vote: it gives none until a leader has
+    // brought it up to date, and nobody needs it before, because nobody counts it (hazard 37).
+    // A leader's lease rests on the rest: no vote within the lower election timeout of its last sign of
     // life, which a restarted voter may have forgotten (hazard 8), nor while this node leads
     // itself.
     private bool MayVote()
     {
-        if (node.HoldsLease || SinceHeard() <= options.ElectionTimeoutMs)
+        if (node.IsBlank || node.HoldsLease || Since(_startedAt) <= forgottenFaithMs
+            || Since(Volatile.Read(ref _heardAt)) <= options.ElectionTimeoutMs)
         {
             return false;
         }
@@ -142,30 +172,20 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         return true;
     }
 
-    // Whether the leader of the term before this election has consented to it, so that nobody need
-    // keep faith with it. Before it did, it gave up its lease of that term for good: a consent that
-    // arrives late, or twice, concerns an election of which no lease is left to protect, and it is
-    // good for that election alone. A lease of any later term was acknowledged by a majority that
-    // votes in that term's election or in later ones only. So it does not matter whom this node has
-    // heard, and whether it remembers (docs/adr/0007-lease-given-up-before-a-transfer.md).
-    // Source: Ongaro 2014 §4.2.3.
-    private bool LetThrough(long term, long consentTerm) =>
-        consentTerm != 0 && consentTerm == term - 1 && !node.HoldsLease;
-
-    // The leader that has consented votes as well: the engine would not as long as it leads.
-    private async ValueTask<bool> StandAsideAsync(long term)
+    // From now on for the present timeout; how long it was before counts no more.
+    private bool MayVoteAndPromises()
     {
-        if (node.Log.Term < term)
+        bool mayVote = MayVote();
+        if (mayVote)
         {
-            await node.Engine.StepDownAsync(CancellationToken.None).ConfigureAwait(false);
+            node.Log.KeepFaith(options.ElectionTimeoutMs);
         }
 
-        EnginePrivates.ForgetLeaderContact(node.Engine);
-        return true;
+        return mayVote;
     }
 
-    private double SinceHeard() =>
-        options.Clock.GetElapsedTime(Volatile.Read(ref _heardAt)).TotalMilliseconds;
+    private double Since(long timestamp) =>
+        options.Clock.GetElapsedTime(timestamp).TotalMilliseconds;
 
     // Before the request is handled, not after: its answer is counted from when it was sent.
     private async ValueTask<Result<ReplicationStatus>> EngineAppendAsync(
@@ -247,10 +267,27 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             long term = body.Int64();
             var kind = (EntryKind)body.Byte();
-            records.Add(new LogRecord(previousIndex + i, term, kind, body.Bytes()));
+            var payload = body.Bytes();
+            RequireReadable(kind, payload);
+            records.Add(new LogRecord(previousIndex + i, term, kind, payload));
         }
 
         return records;
+    }
+
+    // Hazard 36: what is in the log must be readable at the next start, or the member would never
+    // start again. So it is refused before it is appended.
+    private static void RequireReadable(EntryKind kind, ReadOnlyMemory<byte> payload)
+    {
+        if (kind > RecordHeader.LastKind)
+        {
+            throw new InvalidDataException($"entry of unknown kind {(byte)kind}");
+        }
+
+        if (kind == EntryKind.Configuration)
+        {
+            _ = Configuration.Decode(payload.Span);
+        }
     }
 
     // Invariant (election safety, Ongaro 2014 §3.4): at most one leader a term.
@@ -383,46 +420,6 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         if (!node.Membership.Active.Contains(sender))
         {
             throw new InvalidDataException($"node {sender} is not a member of the cluster");
-        }
-    }
-
-    // Answered before the election begins: the leader wants to know only whether to wait for it.
-    private ValueTask TimeoutNow(int sender, BodyReader body, FrameWriter answer)
-    {
-        long term = body.Int64();
-        long lastIndex = body.Int64();
-        bool stands = term == node.Log.Term && sender == node.View.LeaderOf(term)
-            && node.HasUpTo(lastIndex);
-        if (stands)
-        {
-            node.StandSoon(term, sender);
-        }
-
-        answer.Int64(node.Log.Term).Byte(stands ? (byte)1 : (byte)0);
-        return ValueTask.CompletedTask;
-    }
-
-    /// <summary>Makes this node stand for the election after a term whose leader has consented;
-    /// returns once the election has begun, or did not.</summary>
-    /// <remarks>
-    /// Meanwhile no append is taken and no vote given: a heartbeat of the old leader would make the
-    /// engine stay a follower.
-    /// </remarks>
-    public async Task StandAsync(long term, TimeSpan limit, CancellationToken stopping)
-    {
-        await _turn.WaitAsync(stopping).ConfigureAwait(false);
-        try
-        {
-            if (node.Log.Term == term)
-            {
-                await node.Engine.StepDownAsync(CancellationToken.None).ConfigureAwait(false);
-                await node.Engine.StandAsync().ConfigureAwait(false);
-                await node.WaitTermAfterAsync(term, limit).ConfigureAwait(false);
-            }
-        }
-        finally
-        {
-            _turn.Release();
         }
     }
 

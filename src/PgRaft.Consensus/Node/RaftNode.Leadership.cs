@@ -12,6 +12,7 @@ namespace PgRaft.Consensus;
 public sealed partial class RaftNode
 {
     private long _noCampaignBefore;
+    private int _givingUp;
 
     /// <inheritdoc/>
     public async Task<int> YieldLeadershipAsync(CancellationToken token)
@@ -52,7 +53,17 @@ public sealed partial class RaftNode
         }
     }
 
-    void IMemberHost.LeaderAcknowledged(long term) => RenewLease(term);
+    void IMemberHost.LeaderAcknowledged(long term)
+    {
+        if (DiskStandsStill)
+        {
+            GiveUpForDisk(term);
+        }
+        else
+        {
+            RenewLease(term);
+        }
+    }
 
     /// <summary>Whether this node may stand for election now; asked when it is about to.</summary>
     internal bool MayCampaign()
@@ -61,8 +72,12 @@ public sealed partial class RaftNode
         bool holdsBack = Environment.TickCount64 < Volatile.Read(ref _noCampaignBefore)
             && !((IMemberHost)this).MayStandEarly(Log.Term)
             && !((IMemberHost)this).MayStandEarly(Log.Term - 1);
-        return Membership.IsSettled && !holdsBack;
+        return Membership.IsSettled && !DiskStandsStill && !holdsBack;
     }
+
+    // Hazard 38: heartbeats need no disk. A leader whose disk hangs without an error would lead on,
+    // lease and all, and commit nothing.
+    private bool DiskStandsStill => Disk.Log.BusyMs > _options.ElectionTimeoutMs * 2L;
 
     /// <summary>Whether this node leads and no other can.</summary>
     internal bool HoldsLease => View.Tenure is not null
@@ -200,6 +215,42 @@ public sealed partial class RaftNode
     private void HoldBack() => Volatile.Write(
         ref _noCampaignBefore, Environment.TickCount64 + (_options.ElectionTimeoutMs * 4L));
 
+    private void GiveUpForDisk(long term)
+    {
+        if (Interlocked.Exchange(ref _givingUp, 1) != 0)
+        {
+            return;
+        }
+
+        if (View.Tenure is { } tenure)
+        {
+            Depose(tenure);
+        }
+
+        LogDiskStandsStill(_logger, SelfId, Disk.Log.BusyMs, term);
+        _ = Task.Run(StepDownForDiskAsync);
+    }
+
+    private async Task StepDownForDiskAsync()
+    {
+        try
+        {
+            await Engine.StepDownAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+        {
+            // The engine was stopped.
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+        }
+        finally
+        {
+            Volatile.Write(ref _givingUp, 0);
+        }
+    }
+
     private void RenewLease(long term)
     {
         if (View.Tenure?.Term != term)
@@ -251,6 +302,12 @@ public sealed partial class RaftNode
 
     [LoggerMessage(111, LogLevel.Information, "node {NodeId} elected leader in term {Term}")]
     private static partial void LogElected(ILogger logger, int nodeId, long term);
+
+    [LoggerMessage(113, LogLevel.Warning,
+        "the disk of node {NodeId} has not finished a write for {BusyMs} ms: "
+        + "leadership of term {Term} is given up")]
+    private static partial void LogDiskStandsStill(
+        ILogger logger, int nodeId, long busyMs, long term);
 
     [LoggerMessage(112, LogLevel.Information, "node {NodeId} lost leadership of term {Term}")]
     private static partial void LogDeposed(ILogger logger, int nodeId, long term);

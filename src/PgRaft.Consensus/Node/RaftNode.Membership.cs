@@ -23,17 +23,12 @@ public sealed partial class RaftNode
         await _founding.WaitAsync(token).ConfigureAwait(false);
         try
         {
-            if (!Disk.Configurations.Latest.Configuration.IsEmpty || Disk.Log.LastIndex > 0)
-            {
-                throw new PgraftException(
-                    StatusCode.WrongState, "this node already belongs to a cluster", null,
-                    "See pgraft_get_nodes(). A node that is to join another cluster must be "
-                    + "removed from this one first, and then start with an empty pgraft.data_dir "
-                    + "and a new pgraft.node_id.");
-            }
-
-            long foundingId = BitConverter.ToInt64(Guid.NewGuid().ToByteArray()) | 1;
-            Disk.Found(Configuration.Found(foundingId, [_options.Self]));
+            RequireNotStopping();
+            RequireNoCluster(
+                "See pgraft_get_nodes(). A node that is to join another cluster must be "
+                + "removed from this one first, and then start with an empty pgraft.data_dir "
+                + "and a new pgraft.node_id.");
+            Disk.Found(Configuration.Found(NewFoundingId(), [_options.Self]));
             await StopEngineAsync().ConfigureAwait(false);
 
             // No longer the caller's to cancel: the configuration is on disk.
@@ -44,7 +39,10 @@ public sealed partial class RaftNode
             _founding.Release();
         }
 
-        await LeadingAsync(token).ConfigureAwait(false);
+        await LeadingAsync(
+            () => new PgraftException(
+                StatusCode.TimedOut, "the cluster was founded, but this node does not lead it yet"),
+            token).ConfigureAwait(false);
         LogFounded(_logger, _options.ClusterId, SelfId);
     }
 
@@ -69,7 +67,7 @@ public sealed partial class RaftNode
         try
         {
             await ChangeAsync(
-                $"adding node {member.NodeId}", c => c.Contains(member.NodeId),
+                $"adding node {member.NodeId}",
                 () => Engine.AddAsync(
                     candidate, CatchUpRounds, new EngineConfigurations(Disk.Configurations), token),
                 () => candidate.Peer.LastError, token).ConfigureAwait(false);
@@ -107,7 +105,7 @@ public sealed partial class RaftNode
         try
         {
             await ChangeAsync(
-                $"removing node {nodeId}", c => !c.Contains(nodeId),
+                $"removing node {nodeId}",
                 () => Engine.RemoveAsync(
                     nodeId, new EngineConfigurations(Disk.Configurations), token),
                 () => null, token).ConfigureAwait(false);
@@ -121,13 +119,15 @@ public sealed partial class RaftNode
     }
 
     private async Task ChangeAsync(
-        string what, Func<Configuration, bool> isDone, Func<Task<bool>> change,
-        Func<string?> lastError, CancellationToken token)
+        string what, Func<Task<bool>> change, Func<string?> lastError, CancellationToken token)
     {
+        long appended = Log.OwnConfigurations;
         Exception? cause = null;
         RequireNoHandover();
         try
         {
+            // One change begins where the one before has taken effect.
+            await Membership.SettleAsync(token).ConfigureAwait(false);
             if (await change().ConfigureAwait(false))
             {
                 return;
@@ -143,7 +143,9 @@ public sealed partial class RaftNode
             cause = e;
         }
 
-        bool proposed = isDone(Disk.Configurations.Latest.Configuration);
+        // Not what the newest configuration says now: another leader may have replaced the entry
+        // here already, and it may still be committed elsewhere.
+        bool proposed = Log.OwnConfigurations != appended;
         string why = lastError()
             ?? (cause is NotLeaderException ? "Leadership was lost."
                 : token.IsCancellationRequested ? "Time ran out." : "The member did not catch up.");
@@ -186,7 +188,28 @@ public sealed partial class RaftNode
         StatusCode.WrongState, "another membership change is in progress", null,
         "Wait until it has finished; only one member can be added or removed at a time.", cause);
 
-    private async Task LeadingAsync(CancellationToken token)
+    private static long NewFoundingId() =>
+        BitConverter.ToInt64(Guid.NewGuid().ToByteArray()) | 1;
+
+    private void RequireNoCluster(string hint)
+    {
+        if (!Disk.Configurations.Latest.Configuration.IsEmpty || Disk.Log.LastIndex > 0)
+        {
+            throw new PgraftException(
+                StatusCode.WrongState, "this node already belongs to a cluster", null, hint);
+        }
+    }
+
+    // An engine that is started while the node stops would not be stopped again.
+    private void RequireNotStopping()
+    {
+        if (_stopping.IsCancellationRequested)
+        {
+            throw new PgraftException(StatusCode.Stopping, "the node is stopping");
+        }
+    }
+
+    private async Task LeadingAsync(Func<PgraftException> inVain, CancellationToken token)
     {
         try
         {
@@ -197,8 +220,7 @@ public sealed partial class RaftNode
         }
         catch (OperationCanceledException)
         {
-            throw new PgraftException(
-                StatusCode.TimedOut, "the cluster was founded, but this node does not lead it yet");
+            throw inVain();
         }
     }
 

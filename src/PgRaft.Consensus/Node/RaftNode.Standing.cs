@@ -21,7 +21,7 @@ public sealed partial class RaftNode
     /// <summary>Whether this node has the log up to an index and may stand for election.</summary>
     internal bool HasUpTo(long lastIndex) =>
         Disk.Log.LastIndex >= lastIndex && Membership.Active.Contains(SelfId)
-        && Membership.IsSettled;
+        && Membership.IsSettled && !DiskStandsStill;
 
     /// <summary>The leader of a term has asked this node to stand for the next.</summary>
     internal void StandSoon(long term, int leaderId)

@@ -34,6 +34,9 @@ internal enum MessageType : byte
     /// <summary>The leader asks a member to stand for election at once (Ongaro 2014 §3.10).
     /// </summary>
     TimeoutNow = 10,
+
+    /// <summary>Asks how far the log reaches and who leads.</summary>
+    Report = 11,
 }
 
 /// <summary>

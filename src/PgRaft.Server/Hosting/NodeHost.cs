@@ -190,6 +190,7 @@ internal sealed class NodeHost : IAsyncDisposable
             new ClusterRequests(node, router, errors, _settings, identity),
             new LogRequests(node, _state, proposals, router, errors, _settings, heavy, identity),
             new KvRequests(_state, proposals, router, _settings, heavy),
+            new RecoveryRequests(node, router, errors, _options.Node.ClusterId),
             _counters,
             new MemoryBudget(LargeBuffersBytes),
             _logger,

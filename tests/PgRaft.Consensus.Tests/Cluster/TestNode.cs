@@ -4,6 +4,8 @@ using System.Net;
 using System.Net.Sockets;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Faults;
+using PgRaft.Consensus.Tests.Guards;
+using PgRaft.Consensus.Transport;
 using PgRaft.Core;
 using PgRaft.Core.Commands;
 using PgRaft.Core.Snapshots;
@@ -37,6 +39,9 @@ internal sealed class TestNode : IAsyncDisposable
 
     /// <summary>Founding members it starts with; null = the cluster's.</summary>
     public IReadOnlyList<MemberAddress>? InitialCluster { get; init; }
+
+    /// <summary>Lower election timeout of its next start; 0 = the cluster's.</summary>
+    public int ElectionTimeout { get; set; }
 
     public RaftNode Node => Running.Node;
 
@@ -79,6 +84,10 @@ internal sealed class TestNode : IAsyncDisposable
                 System.Text.Encoding.UTF8.GetBytes(key), System.Text.Encoding.UTF8.GetBytes(value)),
             0, token);
 
+    /// <summary>A channel to it, as if from another member of its cluster.</summary>
+    public PeerChannel CallAs(int nodeId) =>
+        FakePeer.Call(Address, nodeId, _cluster.ClusterId, Node.FoundingId);
+
     public string? Get(string key) => Get(StateMachine, key);
 
     /// <summary>A linearizable read, or a local one without <paramref name="barrier"/>.</summary>
@@ -109,7 +118,7 @@ internal sealed class TestNode : IAsyncDisposable
         ListenAddress = _cluster.Network?.BehindProxy(Address.NodeId) ?? "127.0.0.1",
         DataDirectory = DataDirectory,
         InitialCluster = InitialCluster ?? _cluster.InitialCluster,
-        ElectionTimeoutMs = _cluster.ElectionTimeout,
+        ElectionTimeoutMs = ElectionTimeout > 0 ? ElectionTimeout : _cluster.ElectionTimeout,
         HeartbeatIntervalMs = _cluster.ElectionTimeout / 10,
         Version = "test",
         Runtime = _cluster.Runtime,

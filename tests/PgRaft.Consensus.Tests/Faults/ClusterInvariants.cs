@@ -2,10 +2,13 @@
 // one node (Invariants) cannot see these: they compare nodes, and a node before and after a crash.
 //
 // Threading: one lock. Failure: collected in Violations; nothing is thrown.
+using PgRaft.Consensus.Storage;
+
 namespace PgRaft.Consensus.Tests.Faults;
 
 /// <summary>An entry as found in a member's log.</summary>
-internal readonly record struct SeenEntry(long Index, long Term, ReadOnlyMemory<byte> Payload);
+internal readonly record struct SeenEntry(
+    long Index, long Term, ReadOnlyMemory<byte> Payload, EntryKind Kind = EntryKind.Command);
 
 internal sealed class ClusterInvariants
 {

@@ -164,7 +164,7 @@ internal sealed class ClusterWatcher : IAsyncDisposable
         log.Read(from, 10_000, int.MaxValue, records);
         foreach (var record in records)
         {
-            var entry = new SeenEntry(record.Index, record.Term, record.Payload);
+            var entry = new SeenEntry(record.Index, record.Term, record.Payload, record.Kind);
             Invariants.HasEntry(nodeId, entry);
             progress.Read = record.Index;
             if (record.Index <= commitIndex)

@@ -8,6 +8,7 @@
 using System.Text;
 using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Consensus.Tests.Storage;
+using PgRaft.Consensus.Storage;
 using PgRaft.Core.Commands;
 using PgRaft.Histories;
 
@@ -202,12 +203,14 @@ internal sealed class FaultRun : IAsyncDisposable
     }
 
     // What was seen committed: practically all, and what was not seen is not held against anyone.
+    // By its kind, because the bytes of a configuration may look like a command's (seed 310, of 3).
     private Dictionary<long, FinalEntry> FinalLog() =>
         _watcher.Invariants.CommittedEntries.Values.ToDictionary(
             e => e.Index,
             e => new FinalEntry(
                 e.Index, e.Term,
-                Command.TryDecode(e.Payload.Span, out var command) == CommandDecodeStatus.Ok
+                e.Kind == EntryKind.Command
+                    && Command.TryDecode(e.Payload.Span, out var command) == CommandDecodeStatus.Ok
                     && command.Type == CommandType.Opaque
                     ? Encoding.UTF8.GetString(command.Value)
                     : null));

@@ -7,7 +7,6 @@ using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;
-using PgRaft.Consensus.Tests.Guards;
 using PgRaft.Consensus.Tests.Storage;
 using PgRaft.Consensus.Transport;
 using PgRaft.Core;
@@ -164,7 +163,7 @@ public sealed class NodePowerFailureTests
             await cluster[1].StartAsync(TestCluster.Limit);
             for (int term = 1; term <= 4 && !disk.IsOff; term++)
             {
-                await using var channel = FakePeer.Call(cluster[1].Address, 2 + (term % 2));
+                await using var channel = cluster[1].CallAs(2 + (term % 2));
                 EnginePrivates.ForgetLeaderContact(cluster[1].Node.Engine);
                 await VoteAsync(channel, term, 2 + (term % 2), promised);
                 await AppendAsync(channel, term, promised);

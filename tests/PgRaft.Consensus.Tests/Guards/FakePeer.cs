@@ -10,6 +10,9 @@ namespace PgRaft.Consensus.Tests.Guards;
 
 internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
 {
+    /// <summary>The founding it belongs to unless the test says another.</summary>
+    public const long Founding = 4711;
+
     private readonly PeerListener _listener;
     private readonly Func<Frame, FrameWriter, CancellationToken, ValueTask> _answer;
 
@@ -35,7 +38,7 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
         new(Task.Delay(Timeout.Infinite, token));
 
     public static Hello HelloOf(
-        int nodeId, int targetId, string clusterId = "test", long foundingId = 0) =>
+        int nodeId, int targetId, string clusterId = "test", long foundingId = Founding) =>
         new(ChannelKind.Consensus, clusterId, foundingId, nodeId, targetId, 300, "test");
 
     /// <summary>A peer object that dials this fake.</summary>
@@ -45,12 +48,15 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
 
     /// <summary>A channel to a real node, as if from node <paramref name="asNodeId"/>.</summary>
     public static PeerChannel Call(
-        MemberAddress target, int asNodeId, string clusterId = "test", long foundingId = 0) => new(
+        MemberAddress target, int asNodeId, string clusterId = "test", long foundingId = Founding) => new(
         target, () => HelloOf(asNodeId, target.NodeId, clusterId, foundingId),
         new ConnectionHealth(target, NullLogger.Instance));
 
     public Hello Greeting(Hello peer) =>
-        HelloOf(Address.NodeId, peer.NodeId) with { Kind = peer.Kind };
+        HelloOf(Address.NodeId, peer.NodeId, peer.ClusterId, peer.FoundingId) with
+        {
+            Kind = peer.Kind,
+        };
 
     public ValueTask HandleAsync(
         Hello peer, Frame request, FrameWriter answer, CancellationToken token) =>

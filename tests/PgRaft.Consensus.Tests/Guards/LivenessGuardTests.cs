@@ -60,8 +60,8 @@ public sealed class LivenessGuardTests
         var node = cluster.Add(1);
         cluster.Found([node.Address, node.Address with { NodeId = 2, Port = TestNode.FreePort() }]);
         await node.StartAsync(TestCluster.Limit);
-        await using var leader = FakePeer.Call(node.Address, 2);
-        await using var stranger = FakePeer.Call(node.Address, 9);
+        await using var leader = node.CallAs(2);
+        await using var stranger = node.CallAs(9);
         await AppendAsync(leader, 1, 0, 0, 0, 1);
 
         Assert.False(await AskAsync(stranger, MessageType.Vote, 5), "A leader was just heard.");
@@ -102,7 +102,7 @@ public sealed class LivenessGuardTests
         var node = cluster.Add(1);
         cluster.Found([node.Address, fake.Address]);
         await node.StartAsync(TestCluster.Limit);
-        await using var call = FakePeer.Call(node.Address, 2);
+        await using var call = node.CallAs(2);
         await AppendAsync(call, 1, 0, 0, 0, 1, 1, 1);
         peer.Votes = true;
         await cluster.UntilAsync(() => node.Node.Status.LastIndex >= 4, "an election won");

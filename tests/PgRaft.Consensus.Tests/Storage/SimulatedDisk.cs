@@ -17,7 +17,7 @@ internal enum Survival
     Random,
 }
 
-internal sealed class SimulatedDisk : IStorageIo
+internal sealed partial class SimulatedDisk : IStorageIo
 {
     private const int SectorBytes = 512;
 
@@ -45,6 +45,17 @@ internal sealed class SimulatedDisk : IStorageIo
 
     // 0 = never. The power goes before that sync does anything.
     internal int PowerOffAtSync { get; set; }
+
+    internal long UsedBytes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _names.Values.Sum(inode => (long)inode.Live.Length);
+            }
+        }
+    }
 
     // When set, a sync waits for it.
     internal ManualResetEventSlim? HoldSyncs { get; set; }
@@ -106,6 +117,20 @@ internal sealed class SimulatedDisk : IStorageIo
             Change(path, names => names[path] = inode);
             return new OpenFile(this, path, inode);
         }
+    }
+
+    public IStorageFile CreateNew(string path)
+    {
+        RequireFree(path);
+        return Create(path);
+    }
+
+    public IStorageFile OpenForeign(string path) => OpenRead(path);
+
+    public void RenameNew(string source, string target)
+    {
+        RequireFree(target);
+        Rename(source, target);
     }
 
     public void Rename(string source, string target)
@@ -270,6 +295,14 @@ internal sealed class SimulatedDisk : IStorageIo
     private bool Reaches(NameChange change, string directory) =>
         change.Directory == directory && NamesLie?.Invoke(change.Path) != true;
 
+    private void RequireFree(string path)
+    {
+        if (Exists(path))
+        {
+            throw StorageErrors.OfClientsFile(17, "create", path, "File exists");
+        }
+    }
+
     private void Step()
     {
         RequirePower();
@@ -360,97 +393,6 @@ internal sealed class SimulatedDisk : IStorageIo
 
     private sealed record NameChange(
         string Directory, string Path, Action<SortedDictionary<string, Inode>> Change);
-
-    private sealed class Inode
-    {
-        internal Bytes Live { get; } = new();
-
-        internal byte[] Durable { get; set; } = [];
-
-        // Sectors written since the last sync.
-        internal HashSet<int> Dirty { get; } = [];
-
-        internal void Write(int offset, ReadOnlySpan<byte> data)
-        {
-            Live.Length = Math.Max(Live.Length, offset + data.Length);
-            data.CopyTo(Live.AsSpan()[offset..]);
-            for (int sector = offset / SectorBytes;
-                sector * SectorBytes < offset + data.Length; sector++)
-            {
-                Dirty.Add(sector);
-            }
-        }
-
-        internal void WriteDirty()
-        {
-            byte[] durable = Durable;
-            Array.Resize(ref durable, Live.Length);
-            foreach (int sector in Dirty.Where(sector => sector * SectorBytes < Live.Length))
-            {
-                int at = sector * SectorBytes;
-                int count = Math.Min(SectorBytes, Live.Length - at);
-                Live.AsSpan().Slice(at, count).CopyTo(durable.AsSpan(at));
-            }
-
-            Durable = durable;
-        }
-
-        internal Inode Survive(Survival survival, Random random)
-        {
-            byte[] live = Live.AsSpan().ToArray();
-            int length = survival switch
-            {
-                Survival.Nothing => Durable.Length,
-                Survival.Everything => live.Length,
-                _ => Durable.Length + random.Next(live.Length - Durable.Length + 1),
-            };
-            byte[] content = new byte[length];
-            Durable.AsSpan(0, Math.Min(length, Durable.Length)).CopyTo(content);
-            for (int at = 0; at < length; at += SectorBytes)
-            {
-                bool survives = survival == Survival.Everything
-                    || (survival == Survival.Random && random.Next(2) == 0);
-                if (survives)
-                {
-                    int count = Math.Min(SectorBytes, length - at);
-                    live.AsSpan(at, count).CopyTo(content.AsSpan(at));
-                }
-            }
-
-            var survivor = new Inode { Durable = content };
-            survivor.Live.Length = content.Length;
-            content.CopyTo(survivor.Live.AsSpan());
-            return survivor;
-        }
-    }
-
-    // Zeros at first; grows.
-    private sealed class Bytes
-    {
-        private byte[] _bytes = [];
-        private int _length;
-
-        internal int Length
-        {
-            get => _length;
-            set
-            {
-                if (value > _bytes.Length)
-                {
-                    Array.Resize(ref _bytes, Math.Max(value, _bytes.Length * 2));
-                }
-
-                if (value < _length)
-                {
-                    _bytes.AsSpan(value, _length - value).Clear();
-                }
-
-                _length = value;
-            }
-        }
-
-        internal Span<byte> AsSpan() => _bytes.AsSpan(0, _length);
-    }
 
     private sealed class OpenFile(SimulatedDisk disk, string path, Inode inode) : IStorageFile
     {

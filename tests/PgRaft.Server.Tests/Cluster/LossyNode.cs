@@ -78,6 +78,20 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
 
     public Task ProbeStorageAsync(CancellationToken token) => inner.ProbeStorageAsync(token);
 
+    public Task<long> SnapshotAsync(CancellationToken token) => inner.SnapshotAsync(token);
+
+    public Task<BackupInfo> BackupAsync(string path, CancellationToken token) =>
+        inner.BackupAsync(path, token);
+
+    public Task<BackupInfo> ReadBackupAsync(string path, CancellationToken token) =>
+        inner.ReadBackupAsync(path, token);
+
+    public Task<BackupInfo> RestoreAsync(string path, CancellationToken token) =>
+        inner.RestoreAsync(path, token);
+
+    public Task<RecoveryResult> RecoverAloneAsync(CancellationToken token) =>
+        inner.RecoverAloneAsync(token);
+
     public void Reload(RuntimeOptions options) => inner.Reload(options);
 
     public Task StopAsync(CancellationToken token) => inner.StopAsync(token);

@@ -63,6 +63,34 @@ internal sealed class FakeNode : IRaftNode
 
     public Func<Task> OnStart { get; set; } = () => Task.CompletedTask;
 
+    public Func<CancellationToken, Task<long>> OnSnapshot { get; set; } = _ => Task.FromResult(7L);
+
+    public Func<string, CancellationToken, Task<BackupInfo>> OnBackup { get; set; } =
+        (_, _) => Task.FromResult(SomeBackup);
+
+    public Func<string, CancellationToken, Task<BackupInfo>> OnReadBackup { get; set; } =
+        (_, _) => Task.FromResult(SomeBackup);
+
+    public Func<string, CancellationToken, Task<BackupInfo>> OnRestore { get; set; } =
+        (_, _) => Task.FromResult(SomeBackup);
+
+    public Func<CancellationToken, Task<RecoveryResult>> OnRecover { get; set; } =
+        _ => Task.FromResult(new RecoveryResult(5, 8, 2));
+
+    public static BackupInfo SomeBackup { get; } = new()
+    {
+        ClusterId = "test",
+        NodeId = 3,
+        Version = "1.0",
+        Index = 41,
+        Term = 4,
+        CurrentTerm = 6,
+        Revision = 30,
+        StateHash = "000102030405060708090a0b0c0d0e0f",
+        TakenAt = DateTimeOffset.UnixEpoch.AddMilliseconds(1234),
+        TotalBytes = 900,
+    };
+
     public IReadOnlyList<MemberView> Members { get; set; } =
         [new MemberView(new MemberAddress(1, "10.0.0.1", 7001), true, true)];
 
@@ -184,6 +212,19 @@ internal sealed class FakeNode : IRaftNode
         new(OnReadEntry(index));
 
     public Task ProbeStorageAsync(CancellationToken token) => OnProbe();
+
+    public Task<long> SnapshotAsync(CancellationToken token) => OnSnapshot(token);
+
+    public Task<BackupInfo> BackupAsync(string path, CancellationToken token) =>
+        OnBackup(path, token);
+
+    public Task<BackupInfo> ReadBackupAsync(string path, CancellationToken token) =>
+        OnReadBackup(path, token);
+
+    public Task<BackupInfo> RestoreAsync(string path, CancellationToken token) =>
+        OnRestore(path, token);
+
+    public Task<RecoveryResult> RecoverAloneAsync(CancellationToken token) => OnRecover(token);
 
     public void Reload(RuntimeOptions options) => Reloaded = options;
 

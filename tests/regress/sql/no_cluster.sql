@@ -22,4 +22,8 @@ FROM unnest(ARRAY[
 	$$pgraft_replicate_entry('data')$$,
 	$$pgraft_log_append(1, 'data')$$,
 	$$pgraft_log_sync_with_leader()$$,
-	$$pgraft_test()$$]) AS statement;
+	$$pgraft_test()$$,
+	$$pgraft_snapshot()$$,
+	$$pgraft_backup('/tmp/no-cluster.backup')$$,
+	$$pgraft_recover_cluster('pgraft-cluster')$$,
+	$$pgraft_restore('/no/such/file')$$]) AS statement;
