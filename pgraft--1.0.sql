@@ -133,6 +133,11 @@ CREATE FUNCTION pgraft_remove_node(node_id integer) RETURNS boolean
 COMMENT ON FUNCTION pgraft_remove_node(integer) IS
 	'on the leader: removes a member; true once the new configuration is committed';
 
+CREATE FUNCTION pgraft_transfer_leadership(target integer DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION pgraft_transfer_leadership(integer) IS
+	'on the leader: hands leadership to a member, by default to the most up-to-date one; true once that one leads; writes wait meanwhile';
+
 CREATE FUNCTION pgraft_test() RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION pgraft_test() IS
@@ -265,6 +270,7 @@ REVOKE ALL ON FUNCTION
 	pgraft_log_get_replication_status(), pgraft_kv_get_stats(),
 	pgraft.get_endpoint_status(),
 	pgraft_init(), pgraft_add_node(integer, text, integer), pgraft_remove_node(integer),
+	pgraft_transfer_leadership(integer),
 	pgraft_test(), pgraft_set_debug(boolean), pgraft_replicate_entry(text),
 	pgraft_log_append(bigint, text), pgraft_log_commit(bigint), pgraft_log_apply(bigint),
 	pgraft_log_get_entry(bigint), pgraft_log_sync_with_leader(),
@@ -284,6 +290,7 @@ GRANT EXECUTE ON FUNCTION
 
 GRANT EXECUTE ON FUNCTION
 	pgraft_init(), pgraft_add_node(integer, text, integer), pgraft_remove_node(integer),
+	pgraft_transfer_leadership(integer),
 	pgraft_test(), pgraft_set_debug(boolean), pgraft_replicate_entry(text),
 	pgraft_log_append(bigint, text), pgraft_log_commit(bigint), pgraft_log_apply(bigint),
 	pgraft_log_get_entry(bigint), pgraft_log_sync_with_leader(),

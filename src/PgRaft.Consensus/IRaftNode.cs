@@ -111,10 +111,34 @@ public interface IRaftNode : IAsyncDisposable
     Task RemoveMemberAsync(int nodeId, CancellationToken token);
 
     /// <summary>
-    /// Gives up leadership and returns once another member leads (its node id), or throws
-    /// <see cref="StatusCode.TimedOut"/>.
+    /// Gives up leadership, to the most up-to-date other that answers if one takes it, and returns
+    /// once another member leads (its node id), or throws <see cref="StatusCode.TimedOut"/>.
+    /// Refused with <see cref="StatusCode.WrongState"/> during a membership change.
     /// </summary>
     Task<int> YieldLeadershipAsync(CancellationToken token);
+
+    /// <summary>
+    /// Leader only: hands leadership to a member and returns once this node has seen it lead a
+    /// newer term, with an entry of that term committed. Meanwhile proposals wait.
+    /// </summary>
+    /// <param name="targetId">A member, which may be this node, if it is confirmed to lead; 0 = the
+    /// most up-to-date other that answers.</param>
+    /// <param name="token">Ends the waiting, and the transfer while it can still be called off.
+    /// </param>
+    /// <exception cref="PgraftException"><see cref="StatusCode.BadArgument"/> when the target is
+    /// not a member; <see cref="StatusCode.WrongState"/> when it does not answer, nobody is there,
+    /// or a transfer or membership change is in progress; <see cref="StatusCode.NotDone"/> when it
+    /// did not catch up or take over in time, or another leads;
+    /// <see cref="StatusCode.OutcomeUnknown"/> when the waiting ended after it was asked.
+    /// </exception>
+    Task TransferLeadershipAsync(int targetId, CancellationToken token);
+
+    /// <summary>
+    /// If this node leads, hands leadership to another member, to be called before
+    /// <see cref="StopAsync"/>. Returns when another leads, and within an election timeout or two
+    /// seconds in any case; does not throw.
+    /// </summary>
+    Task PrepareToStopAsync();
 
     /// <summary>Members of the committed configuration, by node id.</summary>
     IReadOnlyList<MemberView> GetMembers();

@@ -36,6 +36,7 @@ internal sealed partial class EngineLog
     private long _commitIndex;
     private long _wantedCommitIndex;
     private long _ledTerm;
+    private long _closedTerm;
     private long _ownConfigurations;
 
     /// <summary>Takes over the opened storage.</summary>
@@ -112,13 +113,13 @@ internal sealed partial class EngineLog
     /// Appends a command of the leader of <paramref name="term"/> and registers its waiter, so
     /// that it cannot be applied before somebody waits for it.
     /// </summary>
-    /// <returns>The waiter; null when the term is over and nothing was appended.</returns>
+    /// <returns>The waiter; null when the term is over or closed.</returns>
     public PendingProposal? Propose(long term, ReadOnlySpan<byte> command)
     {
         PendingProposal pending;
         lock (_gate)
         {
-            if (_terms.Term != term)
+            if (_terms.Term != term || _closedTerm == term)
             {
                 return null;
             }
@@ -128,6 +129,15 @@ internal sealed partial class EngineLog
         }
 
         return pending;
+    }
+
+    /// <summary>Whether the log grows in a term: not while its leader hands over.</summary>
+    public void CloseTerm(long term, bool closed)
+    {
+        lock (_gate)
+        {
+            _closedTerm = closed ? term : 0;
+        }
     }
 
     /// <summary>Waits until an index is committed here.</summary>
@@ -167,7 +177,7 @@ internal sealed partial class EngineLog
         long index;
         lock (_gate)
         {
-            if (entry.Term != _terms.Term)
+            if (entry.Term != _terms.Term || entry.Term == _closedTerm)
             {
                 return ValueTask.FromException<long>(new NotLeaderException());
             }

@@ -30,6 +30,8 @@ internal interface IMemberHost
     /// <summary>What leases are measured by.</summary>
     TimeProvider Clock { get; }
 
+    /// <summary>Whether the leader of a term has let this node stand for election.</summary>
+    bool MayStandEarly(long term);
     /// <summary>Whether a node counts in the configuration in use; one that catches up does
     /// not yet.</summary>
     bool IsVoter(int nodeId);
@@ -74,6 +76,11 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
         var request = Ballot(term, lastLogIndex, lastLogTerm);
+        if (host.MayStandEarly(term - 1))
+        {
+            request.Int64(term - 1);
+        }
+
         var (theirTerm, value) = await AskAsync(MessageType.Vote, request, token)
             .ConfigureAwait(false);
         return new Result<bool> { Term = theirTerm, Value = value != 0 };
@@ -83,6 +90,12 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
     public override async Task<Result<PreVoteResult>> PreVoteAsync(
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
+        // The leader has found that this node has everything, and wants the election.
+        if (host.MayStandEarly(term))
+        {
+            return new Result<PreVoteResult> { Term = term, Value = PreVoteResult.Accepted };
+        }
+
         var request = Ballot(term, lastLogIndex, lastLogTerm);
         var (theirTerm, answer) = await AskAsync(MessageType.PreVote, request, token)
             .ConfigureAwait(false);

@@ -12,6 +12,7 @@ internal sealed class PeerContact(TimeProvider clock)
     private long _acknowledgedSend;
     private long _acknowledgedTerm;
     private int _sendingSnapshot;
+    private TaskCompletionSource? _nextMatch;
 
     /// <summary>Timestamp of the last answer of any kind; 0 = never.</summary>
     public long LastAnswer => Volatile.Read(ref _lastAnswer);
@@ -56,6 +57,18 @@ internal sealed class PeerContact(TimeProvider clock)
     {
         Volatile.Write(ref _matchIndex, index);
         Volatile.Write(ref _matchTerm, term);
+
+        // A full fence: whoever begins to wait after this sees the new index.
+        Interlocked.Exchange(ref _nextMatch, null)?.TrySetResult();
+    }
+
+    /// <summary>
+    /// Ends when <see cref="Matched"/> is next called; to be taken before looking.
+    /// </summary>
+    public Task NextMatch()
+    {
+        var fresh = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        return (Interlocked.CompareExchange(ref _nextMatch, fresh, null) ?? fresh).Task;
     }
 
     /// <summary>Highest index known durable there in <paramref name="term"/>; 0 = none.</summary>

@@ -4,7 +4,8 @@
 // leader a term (hazard 12), no vote in the first election timeout after a start (hazard 8) nor
 // within one of a leader's sign of life (hazards 23 and 24), no entry that could not be read back
 // (hazard 36), a snapshot that is already covered is not refused but acknowledged, and a refused
-// append says where the logs part.
+// append says where the logs part. A candidate that the leader itself has let stand does not wait
+// for the leader to fall silent (LetThrough).
 // Threading: called concurrently for different connections; _turn keeps votes and appends apart,
 // because a leader's lease rests on their order. Failure: a broken invariant or a storage error
 // ends the node; everything else ends the connection it came from.
@@ -18,7 +19,7 @@ using PgRaft.Core;
 namespace PgRaft.Consensus.Node;
 
 /// <summary>Handles members' requests for one node.</summary>
-internal sealed class PeerRequests(RaftNode node, NodeOptions options, int forgottenFaithMs)
+internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, int forgottenFaithMs)
     : IPeerHandler, IDisposable
 {
     private readonly SemaphoreSlim _turn = new(1, 1);
@@ -70,6 +71,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, int forgo
             MessageType.SnapshotEnd => SnapshotEndAsync(sender, body, answer, token),
             MessageType.ReadIndex => ReadIndexAsync(sender, answer, token),
             MessageType.Forward => ForwardAsync(sender, request.Body, answer, token),
+            MessageType.TimeoutNow => TimeoutNow(sender, body, answer),
             MessageType.Report => Report(answer),
             _ => throw new InvalidDataException($"Unknown message type {(byte)request.Type}."),
         };
@@ -124,12 +126,14 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, int forgo
         await _turn.WaitAsync(token).ConfigureAwait(false);
         try
         {
-            if (MayVote())
+            long term = body.Int64();
+            long lastIndex = body.Int64();
+            long lastTerm = body.Int64();
+            long consentTerm = body.Rest.IsEmpty ? 0 : body.Int64();
+            if (LetThrough(term, consentTerm)
+                ? await StandAsideAsync(term).ConfigureAwait(false)
+                : MayVoteAndPromises())
             {
-                node.Log.KeepFaith(options.ElectionTimeoutMs);
-                long term = body.Int64();
-                long lastIndex = body.Int64();
-                long lastTerm = body.Int64();
                 result = await node.Membership.VoteAsync(
                     sender,
                     () => node.Engine.OnVoteAsync(sender, term, lastIndex, lastTerm, token),
@@ -166,6 +170,18 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, int forgo
         }
 
         return true;
+    }
+
+    // From now on for the present timeout; how long it was before counts no more.
+    private bool MayVoteAndPromises()
+    {
+        bool mayVote = MayVote();
+        if (mayVote)
+        {
+            node.Log.KeepFaith(options.ElectionTimeoutMs);
+        }
+
+        return mayVote;
     }
 
     private double Since(long timestamp) =>

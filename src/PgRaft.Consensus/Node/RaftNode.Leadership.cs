@@ -18,8 +18,14 @@ public sealed partial class RaftNode
     public async Task<int> YieldLeadershipAsync(CancellationToken token)
     {
         var tenure = View.Tenure ?? throw NotLeaderHere();
-        Volatile.Write(
-            ref _noCampaignBefore, Environment.TickCount64 + (_options.ElectionTimeoutMs * 4L));
+        RequireNoChange();
+        int taker = await TryHandOverAsync(tenure, token).ConfigureAwait(false);
+        if (taker != 0 && taker != SelfId)
+        {
+            return taker;
+        }
+
+        HoldBack();
         Depose(tenure);
 
         // Hazard 28: not with the caller's token. Cancelled here, the engine would go on leading a
@@ -59,10 +65,15 @@ public sealed partial class RaftNode
         }
     }
 
-    /// <summary>Whether this node may stand for election now.</summary>
-    internal bool MayCampaign() =>
-        Membership.IsSettled && !DiskStandsStill
-        && Environment.TickCount64 >= Volatile.Read(ref _noCampaignBefore);
+    /// <summary>Whether this node may stand for election now; asked when it is about to.</summary>
+    internal bool MayCampaign()
+    {
+        Engine.RestorePatience();
+        bool holdsBack = Environment.TickCount64 < Volatile.Read(ref _noCampaignBefore)
+            && !((IMemberHost)this).MayStandEarly(Log.Term)
+            && !((IMemberHost)this).MayStandEarly(Log.Term - 1);
+        return Membership.IsSettled && !DiskStandsStill && !holdsBack;
+    }
 
     // Hazard 38: heartbeats need no disk. A leader whose disk hangs without an error would lead on,
     // lease and all, and commit nothing.
@@ -71,6 +82,9 @@ public sealed partial class RaftNode
     /// <summary>Whether this node leads and no other can.</summary>
     internal bool HoldsLease => View.Tenure is not null
         && _lease.Current > LeaderLease.ToNs(_options.Clock.GetTimestamp());
+
+    /// <summary>Newest term whose lease this node has given up for good; 0 = none.</summary>
+    internal long CededTerm => _lease.CededTerm;
 
     /// <summary>The engine's members changed: the majority may be another.</summary>
     internal void MembersChanged()
@@ -167,6 +181,9 @@ public sealed partial class RaftNode
         }
 
         RenewLease(tenure.Term);
+
+        // The others learn that the first entry is committed, and that requests will be served.
+        Engine.Replicate();
         LogElected(_logger, SelfId, tenure.Term);
         await ended.Task.ConfigureAwait(false);
         LogDeposed(_logger, SelfId, tenure.Term);
@@ -176,7 +193,27 @@ public sealed partial class RaftNode
     {
         _lease.End();
         View.Deposed(tenure);
+        WakeProposals();
     }
+
+    // To somebody in particular, if anybody can take it: that is faster than an election.
+    // 0 if not.
+    private async Task<int> TryHandOverAsync(Tenure tenure, CancellationToken token)
+    {
+        try
+        {
+            var target = BestTarget(tenure.Term);
+            return await HandOverAsync(tenure, target, Otherwise.Resign, token)
+                .ConfigureAwait(false);
+        }
+        catch (PgraftException)
+        {
+            return 0;
+        }
+    }
+
+    private void HoldBack() => Volatile.Write(
+        ref _noCampaignBefore, Environment.TickCount64 + (_options.ElectionTimeoutMs * 4L));
 
     private void GiveUpForDisk(long term)
     {

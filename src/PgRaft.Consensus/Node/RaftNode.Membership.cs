@@ -117,10 +117,24 @@ public sealed partial class RaftNode
         }
 
         RequireMajorityWithout(nodeId);
-        await ChangeAsync(
-            $"removing node {nodeId}",
-            () => Engine.RemoveAsync(nodeId, new EngineConfigurations(Disk.Configurations), token),
-            () => null, token).ConfigureAwait(false);
+        if (Interlocked.Exchange(ref _changing, 1) != 0)
+        {
+            throw AnotherChange(null);
+        }
+
+        try
+        {
+            await ChangeAsync(
+                $"removing node {nodeId}",
+                () => Engine.RemoveAsync(
+                    nodeId, new EngineConfigurations(Disk.Configurations), token),
+                () => null, token).ConfigureAwait(false);
+        }
+        finally
+        {
+            Volatile.Write(ref _changing, 0);
+        }
+
         LogRemoved(_logger, nodeId);
     }
 
@@ -129,6 +143,7 @@ public sealed partial class RaftNode
     {
         long appended = Log.OwnConfigurations;
         Exception? cause = null;
+        RequireNoHandover();
         try
         {
             // One change begins where the one before has taken effect.

@@ -127,6 +127,9 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             await _listener.DisposeAsync().ConfigureAwait(false);
         }
 
+        await _completing.ConfigureAwait(false);
+        await _standing.ConfigureAwait(false);
+
         // Whoever is replacing the engine starts another one first.
         await _founding.WaitAsync(CancellationToken.None).ConfigureAwait(false);
         await StopEngineAsync().ConfigureAwait(false);

@@ -97,6 +97,11 @@ internal sealed class NodeHost : IAsyncDisposable
     /// <summary>Ends in Stopped, or stays in Error. May be called more than once.</summary>
     public async Task StopAsync()
     {
+        // While requests are still served: what other members pass on meanwhile waits, and is sent
+        // to the new leader by them.
+        if (State == WorkerState.Running)
+            await AttemptAsync(_node?.PrepareToStopAsync()).ConfigureAwait(false);
+
         // Before the lock: a start that is under way gives up.
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _lifecycle.WaitAsync().ConfigureAwait(false);

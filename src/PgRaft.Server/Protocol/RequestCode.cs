@@ -10,6 +10,7 @@ internal enum RequestCode
     GetNodes = 4,
     Test = 5,
     SetDebug = 6,
+    TransferLeadership = 7,
     LogAppend = 10,
     LogWaitCommit = 11,
     LogWaitApply = 12,
@@ -38,6 +39,7 @@ internal static class RequestCodes
     /// that never came leaves its outcome unknown.</summary>
     public static bool IsWrite(RequestCode code) => code is
         RequestCode.Init or RequestCode.AddNode or RequestCode.RemoveNode or
+        RequestCode.TransferLeadership or
         RequestCode.LogAppend or RequestCode.KvPut or RequestCode.KvDelete or
         RequestCode.KvCas or RequestCode.Backup or RequestCode.RecoverCluster or
         RequestCode.Restore;

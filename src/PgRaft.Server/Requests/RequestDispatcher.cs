@@ -108,6 +108,7 @@ internal sealed class RequestDispatcher(
             RequestCode.GetNodes => cluster.GetNodesAsync(context, response),
             RequestCode.Test => cluster.TestAsync(context, response),
             RequestCode.SetDebug => cluster.SetDebugAsync(context, response),
+            RequestCode.TransferLeadership => cluster.TransferAsync(context, response),
             RequestCode.LogAppend => log.AppendAsync(context, response),
             RequestCode.LogWaitCommit => log.WaitCommitAsync(context, response),
             RequestCode.LogWaitApply => log.WaitApplyAsync(context, response),

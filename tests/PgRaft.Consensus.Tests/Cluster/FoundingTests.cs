@@ -70,6 +70,12 @@ public sealed class FoundingTests
 
         public IStorageFile Create(string path) => Disk.Create(path);
 
+        public IStorageFile CreateNew(string path) => Disk.CreateNew(path);
+
+        public IStorageFile OpenForeign(string path) => Disk.OpenForeign(path);
+
+        public void RenameNew(string source, string target) => Disk.RenameNew(source, target);
+
         public void Rename(string source, string target)
         {
             Disk.Rename(source, target);

@@ -117,6 +117,18 @@ public sealed class ClusterInvariantTests
         Breaks("lease exclusivity: node 3 held the lease in term 8 1 us before that of node 2");
     }
 
+    [Fact]
+    public void ALeaseThatWasGivenUpIsInNobodysWay()
+    {
+        bool isGivenUp = false;
+        _invariants.HoldsLease(1, 5, 1_000_000, 9_000_000, () => isGivenUp);
+        isGivenUp = true;
+        _invariants.HoldsLease(2, 6, 1_100_000, 9_000_000);
+        Holds();
+        _invariants.HoldsLease(3, 7, 1_200_000, 9_000_000);
+        Breaks("lease exclusivity: node 3 held the lease in term 7 7800 us before that of node 2");
+    }
+
     private static SeenEntry Entry(long index, long term, string payload) =>
         new(index, term, Encoding.UTF8.GetBytes(payload));
 

@@ -24,7 +24,7 @@ internal sealed class ClusterInvariants
 
     private sealed record Committed(SeenEntry Entry, int NodeId, long SeenInTerm);
 
-    private sealed record Lease(long BeganNs, long EndsNs);
+    private sealed record Lease(long BeganNs, long EndsNs, Func<bool> IsGivenUp);
 
     public IReadOnlyList<string> Violations
     {
@@ -222,13 +222,17 @@ internal sealed class ClusterInvariants
 
     /// <summary>
     /// Lease exclusivity (Ongaro 2014 §6.4.1): from when a node is seen to hold a lease until the
-    /// end it was promised, no other holds it. The promise outlives the node.
+    /// end it was promised, no other holds it. The promise outlives the node, unless the node has
+    /// given up the lease of the term for good.
     /// </summary>
     /// <param name="nodeId">Who holds it.</param>
     /// <param name="term">In which term.</param>
     /// <param name="nowNs">Now, on a clock that all nodes share.</param>
     /// <param name="endsNs">Its end, on that clock.</param>
-    public void HoldsLease(int nodeId, long term, long nowNs, long endsNs)
+    /// <param name="isGivenUp">Whether the node, alive or not, has given it up since; null =
+    /// no.</param>
+    public void HoldsLease(
+        int nodeId, long term, long nowNs, long endsNs, Func<bool>? isGivenUp = null)
     {
         lock (_gate)
         {
@@ -240,7 +244,7 @@ internal sealed class ClusterInvariants
 
             foreach (var ((other, otherTerm), lease) in _leases)
             {
-                if (other != nodeId && lease.EndsNs > nowNs)
+                if (other != nodeId && lease.EndsNs > nowNs && !lease.IsGivenUp())
                 {
                     Add($"lease exclusivity: node {nodeId} held the lease in term {term} "
                         + $"{(lease.EndsNs - nowNs) / 1000} us before that of node {other} "
@@ -248,7 +252,8 @@ internal sealed class ClusterInvariants
                 }
             }
 
-            _leases.Add((nodeId, term), new Lease(nowNs, endsNs));
+            _leases.Add(
+                (nodeId, term), new Lease(nowNs, endsNs, isGivenUp ?? (static () => false)));
         }
     }
 

@@ -109,13 +109,20 @@ internal sealed class ClusterWatcher : IAsyncDisposable
         }
 
         Invariants.Leads(nodeId, tenure.Term);
+        bool IsGivenUp() => node.CededTerm >= tenure.Term;
+        bool wasGivenUp = IsGivenUp();
         long deadlineNs = node.Status.LeaseDeadlineNs;
         if (_leasesHold && deadlineNs > clockNs && deadlineNs != LeaderLease.Unlimited
             && node.View.Tenure == tenure)
         {
             double rate = (member.Clock as TestClock)?.Rate ?? 1;
             long endsNs = nowNs + (long)((deadlineNs - clockNs) / rate);
-            Invariants.HoldsLease(nodeId, tenure.Term, nowNs, endsNs);
+            Invariants.HoldsLease(nodeId, tenure.Term, nowNs, endsNs, IsGivenUp);
+            if (wasGivenUp)
+            {
+                Invariants.Broken($"lease exclusivity: node {nodeId} holds the lease of term "
+                    + $"{tenure.Term}, which it had given up");
+            }
         }
 
         if (_checkedLeaders.Add((nodeId, tenure.Term)))

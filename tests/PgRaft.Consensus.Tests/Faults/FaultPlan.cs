@@ -46,6 +46,10 @@ internal enum Sabotage
 
     /// <summary>An append does not say for which term it is meant.</summary>
     FenceIgnored,
+
+    /// <summary>The proxy asks members in their leader's name to stand for election: voters let
+    /// them through while the leader has its lease.</summary>
+    ForgedConsent,
 }
 
 /// <summary>One run.</summary>

@@ -49,6 +49,7 @@ internal sealed class FaultRun : IAsyncDisposable
         _network = new FaultyNetwork
         {
             ForgesAcknowledgements = plan.Sabotage == Sabotage.ForgedAcknowledgements,
+            ForgesConsent = plan.Sabotage == Sabotage.ForgedConsent,
         };
         _clockRates = new Random(plan.Seed + 3);
         _cluster = new TestCluster

@@ -64,6 +64,7 @@ public sealed class FaultTests
     [InlineData(Sabotage.RetriesAreNew, "key 'c")]
     [InlineData(Sabotage.CompareIgnored, "key 'c")]
     [InlineData(Sabotage.FenceIgnored, "(log)")]
+    [InlineData(Sabotage.ForgedConsent, "lease exclusivity")]
     internal async Task SabotageIsCaught(Sabotage sabotage, string check)
     {
         var summary = new FaultSummary { Keeps = false };

@@ -37,6 +37,10 @@ internal sealed class FaultyNetwork : IAsyncDisposable
     /// reach the member.</summary>
     public bool ForgesAcknowledgements { get; init; }
 
+    /// <summary>Sabotage: now and then a member is asked, as if by its leader, to stand for
+    /// election.</summary>
+    public bool ForgesConsent { get; init; }
+
     /// <summary>Old frames delivered late, on connections of their own.</summary>
     public int Replayed => _links.Values.Sum(l => l.Replayed);
 

@@ -15,6 +15,7 @@ internal sealed class Nemesis(
     private readonly Random _random = new(plan.Seed);
     private readonly Provocation _provocation = new(plan, network);
     private Task _yielding = Task.CompletedTask;
+    private Task _transferring = Task.CompletedTask;
 
     /// <summary>What a violation begins with when nothing was written for too long.</summary>
     public const string Standstill = "writes stood still";
@@ -54,6 +55,7 @@ internal sealed class Nemesis(
     {
         HealNetworkAndDisks();
         await _yielding;
+        await _transferring;
         foreach (var member in Present)
         {
             member.Disarm();
@@ -96,7 +98,7 @@ internal sealed class Nemesis(
         }
 
         var one = present[_random.Next(present.Count)];
-        switch (_random.Next(plan.Clocks == ClockFaults.Jumps ? 21 : 20))
+        switch (_random.Next(plan.Clocks == ClockFaults.Jumps ? 24 : 23))
         {
             case < 7:
                 return BreakNetwork(present, one);
@@ -125,6 +127,9 @@ internal sealed class Nemesis(
                 return "leader steps down";
             case 19:
                 return await HangDiskAsync();
+            case < 23:
+                Transfer(present, one);
+                return "leadership transferred";
             default:
                 one.JumpClock(TimeSpan.FromMilliseconds(_random.Next(-500, 500)));
                 return "clock jump";
@@ -239,12 +244,27 @@ internal sealed class Nemesis(
         }
     }
 
-    private static async Task YieldAsync(RunMember leader)
+    // To anybody, or to whoever is best; what happens next may hit the middle of it.
+    private void Transfer(List<RunMember> present, RunMember target)
+    {
+        var leader = present.FirstOrDefault(m => FaultClients.Leads(m.Node));
+        if (leader is not null && _transferring.IsCompleted)
+        {
+            int targetId = _random.Next(4) == 0 ? 0 : target.NodeId;
+            _transferring = GiveUpAsync(
+                token => leader.Node.Node.TransferLeadershipAsync(targetId, token));
+        }
+    }
+
+    private static Task YieldAsync(RunMember leader) =>
+        GiveUpAsync(token => leader.Node.Node.YieldLeadershipAsync(token));
+
+    private static async Task GiveUpAsync(Func<CancellationToken, Task> giveUp)
     {
         try
         {
             using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(1));
-            await leader.Node.Node.YieldLeadershipAsync(limit.Token);
+            await giveUp(limit.Token);
         }
         catch (Exception e) when (e is PgraftException or InvalidOperationException
             or ObjectDisposedException or OperationCanceledException)

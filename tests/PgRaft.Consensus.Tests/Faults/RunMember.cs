@@ -79,8 +79,8 @@ internal sealed class RunMember(
         Disk.FailSync = 0;
     }
 
-    /// <summary>An orderly stop.</summary>
-    public Task StopAsync() => EndAsync(_ => { });
+    /// <summary>An orderly stop, with a handover before it.</summary>
+    public Task StopAsync() => EndAsync(_ => { }, inOrder: true);
 
     /// <summary>The power goes; <see cref="CrashAsync"/> must follow.</summary>
     public void CutPower()
@@ -175,7 +175,8 @@ internal sealed class RunMember(
     }
 
     // Tells what comes afterwards the term that the node was in and its vote, null = it was down.
-    private async Task EndAsync(Action<(long Term, int VotedFor)?> afterwards)
+    private async Task EndAsync(
+        Action<(long Term, int VotedFor)?> afterwards, bool inOrder = false)
     {
         _running.Set();
         await _turn.WaitAsync();
@@ -185,6 +186,7 @@ internal sealed class RunMember(
             if (node.IsUp)
             {
                 var ended = node.Node;
+                await (inOrder ? node.Node.PrepareToStopAsync() : Task.CompletedTask);
                 await JudgeFailureAsync();
                 await node.StopAsync();
                 promised = (ended.Log.Term, ended.Log.VotedFor);

@@ -82,6 +82,11 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
         ((IAuditTrail<IRaftLogEntry>)Log).AppendAsync(
             new ReceivedEntries(records), records[0].Index, skipCommitted: true);
 
+    /// <summary>The term whose leader lets this node stand.</summary>
+    public long ConsentTerm { get; set; }
+
+    public bool MayStandEarly(long term) => term != 0 && term == ConsentTerm;
+
     public bool IsVoter(int nodeId) => true;
 
     public void LeaderAcknowledged(long term) => Acknowledged.Add(term);

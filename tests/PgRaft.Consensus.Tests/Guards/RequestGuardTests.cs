@@ -212,6 +212,9 @@ public sealed class RequestGuardTests
         var (term, granted) = await VoteAsync(candidate, 7, lastIndex: 100, lastTerm: 6);
         Assert.False(granted);
         Assert.Equal(0, term);
+        (term, granted) = await VoteAsync(candidate, 7, 100, 6, consentTerm: 6);
+        Assert.False(granted, "A leader's consent brings no memory back.");
+        Assert.Equal(0, term);
     }
 
     [Fact]
@@ -248,6 +251,48 @@ public sealed class RequestGuardTests
                 sinceSent.ElapsedMilliseconds >= TestCluster.ElectionTimeoutMs,
                 $"granted at {sinceSent.ElapsedMilliseconds}");
         }
+    }
+
+    [Fact]
+    public async Task ACandidateWithTheConsentOfTheLeaderGetsItsVoteAtOnceForThatElectionAlone()
+    {
+        await using var cluster = new TestCluster();
+        var self = cluster.Add(1).Address;
+        cluster.Found(
+            [
+                self,
+                self with { NodeId = 2, Port = TestNode.FreePort() },
+                self with { NodeId = 3, Port = TestNode.FreePort() },
+            ]);
+        await cluster[1].StartAsync(TestCluster.Limit);
+        await using var leader = FakePeer.Call(self, 2);
+        await using var other = FakePeer.Call(self, 3);
+        await AppendAsync(leader, 5, 0, 0);
+
+        Assert.False((await VoteAsync(other, 6, 1000, 5)).Granted, "Without consent.");
+        Assert.False((await VoteAsync(other, 7, 1000, 5, consentTerm: 5)).Granted, "Another term.");
+        Assert.False((await VoteAsync(other, 6, 1000, 5, consentTerm: 6)).Granted, "Its own term.");
+        Assert.Equal(5, cluster[1].Node.Status.Term);
+        Assert.True((await VoteAsync(other, 6, 1000, 5, consentTerm: 5)).Granted);
+
+        // A leader of a later term has been heard: what is left of the consent concerns nobody.
+        await AppendAsync(leader, 8, 0, 0);
+        Assert.False((await VoteAsync(other, 6, 1000, 5, consentTerm: 5)).Granted, "Over.");
+        Assert.False((await VoteAsync(other, 9, 1000, 8, consentTerm: 5)).Granted, "Stale.");
+        Assert.Equal(8, cluster[1].Node.Status.Term);
+    }
+
+    [Fact]
+    public async Task WhoHoldsTheLeaseLetsNobodyThrough()
+    {
+        await using var cluster = await TestCluster.FoundAsync(3);
+        var (leader, followers) = await cluster.RolesAsync();
+        await cluster.UntilAsync(() => leader.Node.HoldsLease, "the lease");
+        long term = leader.Node.Status.Term;
+        await using var channel = FakePeer.Call(leader.Address, followers[1].Address.NodeId);
+        var (_, granted) = await VoteAsync(channel, term + 1, 1000, term, consentTerm: term);
+        Assert.False(granted);
+        Assert.Equal((term, NodeRole.Leader), (leader.Node.Status.Term, leader.Node.Status.Role));
     }
 
     [Fact]
@@ -329,9 +374,14 @@ public sealed class RequestGuardTests
     }
 
     private static async Task<(long Term, bool Granted)> VoteAsync(
-        PeerChannel channel, long term, long lastIndex = 0, long lastTerm = 0)
+        PeerChannel channel, long term, long lastIndex = 0, long lastTerm = 0, long consentTerm = 0)
     {
         var request = new FrameWriter().Int64(term).Int64(lastIndex).Int64(lastTerm);
+        if (consentTerm != 0)
+        {
+            request.Int64(consentTerm);
+        }
+
         var body = new BodyReader(await channel.CallAsync(
             MessageType.Vote, request, Patience, TestCluster.Limit));
         return (body.Int64(), body.Byte() != 0);

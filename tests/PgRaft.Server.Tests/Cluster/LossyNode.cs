@@ -64,6 +64,11 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
     public Task<int> YieldLeadershipAsync(CancellationToken token) =>
         inner.YieldLeadershipAsync(token);
 
+    public Task TransferLeadershipAsync(int targetId, CancellationToken token) =>
+        inner.TransferLeadershipAsync(targetId, token);
+
+    public Task PrepareToStopAsync() => inner.PrepareToStopAsync();
+
     public IReadOnlyList<MemberView> GetMembers() => inner.GetMembers();
 
     public IReadOnlyList<FollowerProgress> GetReplication() => inner.GetReplication();

@@ -49,6 +49,11 @@ internal sealed class FakeNode : IRaftNode
 
     public Func<CancellationToken, Task<int>> OnYield { get; set; } = _ => Task.FromResult(2);
 
+    public Func<int, CancellationToken, Task> OnTransfer { get; set; } =
+        (_, _) => Task.CompletedTask;
+
+    public Func<Task> OnPrepareToStop { get; set; } = () => Task.CompletedTask;
+
     public Func<long, CancellationToken, ValueTask> OnWait { get; set; } = (_, _) => default;
 
     public Func<long, LogEntryView> OnReadEntry { get; set; } =
@@ -193,6 +198,11 @@ internal sealed class FakeNode : IRaftNode
     public Task RemoveMemberAsync(int nodeId, CancellationToken token) => OnRemove(nodeId, token);
 
     public Task<int> YieldLeadershipAsync(CancellationToken token) => OnYield(token);
+
+    public Task TransferLeadershipAsync(int targetId, CancellationToken token) =>
+        OnTransfer(targetId, token);
+
+    public Task PrepareToStopAsync() => OnPrepareToStop();
 
     public IReadOnlyList<MemberView> GetMembers() => Members;
 

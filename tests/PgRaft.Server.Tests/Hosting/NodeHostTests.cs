@@ -152,6 +152,36 @@ public class NodeHostTests
     }
 
     [Fact]
+    public async Task A_stop_hands_over_first_while_requests_are_still_served()
+    {
+        await using var host = await TestHost.StartAsync();
+        using var client = host.Connect();
+        Answer? put = null;
+        host.Node.OnPrepareToStop = async () =>
+        {
+            put = await client.CallAsync(RequestCode.KvPut, "k", "v", 0L);
+            Assert.False(host.Node.IsStopped);
+            throw new InvalidOperationException("even so it stops");
+        };
+        await Eventually.InTimeAsync(host.Host.StopAsync());
+        Assert.Equal(StatusCode.Ok, put?.Status);
+        Assert.True(host.Node.IsStopped);
+        Assert.Equal(WorkerState.Stopped, host.Status.Last.State);
+    }
+
+    [Fact]
+    public async Task A_node_that_has_failed_hands_nothing_over()
+    {
+        await using var host = await TestHost.StartAsync();
+        int asked = 0;
+        host.Node.OnPrepareToStop = () => Task.FromResult(Interlocked.Increment(ref asked));
+        host.Host.FailFromOutside(new InvalidOperationException("failed"));
+        await Eventually.TrueAsync(() => host.Node.IsStopped, "the node is stopped");
+        await host.Host.StopAsync();
+        Assert.Equal(0, asked);
+    }
+
+    [Fact]
     public async Task A_log_record_carries_the_exception_it_reports()
     {
         await using var host = await TestHost.StartAsync();

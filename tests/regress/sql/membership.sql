@@ -16,3 +16,18 @@ SELECT test.outcome($$SELECT pgraft_add_node(1, '127.0.0.1', 7001)$$) AS already
 SELECT test.outcome('SELECT pgraft_remove_node(9)') AS no_member;
 SELECT test.outcome('SELECT pgraft_remove_node(1)') AS last_member;
 SELECT node_id, is_leader FROM pgraft.nodes;
+
+-- Leadership can only go to another member that answers; to the leader itself it
+-- has gone already.
+SELECT statement, test.outcome('SELECT ' || statement) AS outcome
+FROM unnest(ARRAY[
+	$$pgraft_transfer_leadership()$$,
+	$$pgraft_transfer_leadership(NULL)$$,
+	$$pgraft_transfer_leadership(1)$$,
+	$$pgraft_transfer_leadership(9)$$,
+	$$pgraft_transfer_leadership(0)$$,
+	$$pgraft_transfer_leadership(-1)$$,
+	$$pgraft_transfer_leadership(65536)$$]) AS statement;
+SELECT pgraft_transfer_leadership(9);
+SELECT pgraft_transfer_leadership();
+SELECT pgraft_is_leader() AS still_leader;

@@ -17,6 +17,8 @@ FROM unnest(ARRAY[
 	$$pgraft_kv_list_keys()$$,
 	$$pgraft_add_node(2, '127.0.0.1', 7002)$$,
 	$$pgraft_remove_node(1)$$,
+	$$pgraft_transfer_leadership()$$,
+	$$pgraft_transfer_leadership(1)$$,
 	$$pgraft_replicate_entry('data')$$,
 	$$pgraft_log_append(1, 'data')$$,
 	$$pgraft_log_sync_with_leader()$$,

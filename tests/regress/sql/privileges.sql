@@ -32,6 +32,7 @@ SELECT pgraft_get_worker_state();
 SELECT count(*) FROM pgraft.endpoint_status;
 SELECT pgraft_kv_put('key', 'value');
 SELECT pgraft_add_node(2, '127.0.0.1', 7002);
+SELECT pgraft_transfer_leadership();
 SELECT pgraft_log_get_entry(1);
 SELECT pgraft_backup('/tmp/file');
 RESET ROLE;
