@@ -153,7 +153,7 @@ public sealed class ReplicationTests : ServerTest, IClassFixture<SharedCluster>
             ("pgraft_set_debug(false)", "true"),
             ("pgraft_snapshot() > 0", "true"),
             ("pgraft_backup('relative')", "22023"),
-            ("pgraft_restore('/no/such/file')", "22023"),
+            ("pgraft_restore('/no/such/file')", "55000"),
             ("pgraft_recover_cluster('test-cluster')", "55000"),
             ("pgraft_kv_put('', '1')", "22023"),
             ("pgraft_kv_cas('f', -1, '1')", "22023"),
