@@ -25,15 +25,22 @@ public class GoldenFileTests
 
     private readonly SimulatedDisk _disk = new();
 
-    [Fact]
-    public void Term()
+    // The second says how long the voter keeps faith; what does not is from before there was that.
+    [Theory]
+    [InlineData("term_v1", 0)]
+    [InlineData("term_faith_v1", 0x31323334)]
+    public void Term(string name, int faithMs)
     {
-        Put("/data/term", Golden("term_v1"));
-        Assert.Equal((0x0102030405060708, NodeId), TermStore.Open(Directory, _disk).Current);
+        Put("/data/term", Golden(name));
+        var found = TermStore.Open(Directory, _disk);
+        Assert.Equal((0x0102030405060708, NodeId), found.Current);
+        Assert.Equal(faithMs, found.FaithMs);
 
         var fresh = new SimulatedDisk();
-        TermStore.Open(Directory, fresh).Save(0x0102030405060708, NodeId);
-        AssertGolden("term_v1", fresh.Content("/data/term"));
+        var store = TermStore.Open(Directory, fresh);
+        store.Save(0x0102030405060708, NodeId);
+        store.KeepFaith(faithMs);
+        AssertGolden(name, fresh.Content("/data/term"));
     }
 
     [Fact]

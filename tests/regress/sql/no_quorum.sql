@@ -36,7 +36,10 @@ INSERT INTO test.calls (call) VALUES
 	('pgraft_kv_put(''key'', ''value'')'), ('pgraft_kv_get(''key'')'),
 	('pgraft_kv_get(''key'', ''local'')'), ('pgraft_kv_delete(''key'')'),
 	('pgraft_kv_cas(''key'', 0, ''value'')'), ('pgraft_kv_exists(''key'')'),
-	('pgraft_kv_list_keys()');
+	('pgraft_kv_list_keys()'),
+	('pgraft_snapshot()'), ('pgraft_backup(''/tmp/no-quorum.backup'')'),
+	('pgraft_backup_info(''/no/such/file'')'), ('pgraft_restore(''/no/such/file'')'),
+	('pgraft_recover_cluster(''other-cluster'')');
 \pset format unaligned
 SELECT call, test.report('SELECT ' || call) AS outcome FROM test.calls ORDER BY place;
 \pset format aligned
@@ -48,3 +51,9 @@ FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid AND d.deptype = 'e'
 WHERE e.extname = 'pgraft'
 	AND NOT EXISTS (SELECT FROM test.calls WHERE position(p.proname || '(' IN call) > 0)
 ORDER BY 1;
+
+-- Where the majority is gone for ever there is one way on.
+RESET pgraft.request_timeout;
+SELECT pgraft_recover_cluster('pgraft-cluster');
+SELECT pgraft_is_leader(), pgraft_kv_put('key', 'value'), pgraft_kv_get('key');
+SELECT node_id, is_leader FROM pgraft_get_nodes();
