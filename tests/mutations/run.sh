@@ -2,9 +2,12 @@
 # Proof that the guards are tested: takes each one out, in a copy of the tree, and demands that each
 # of its tests fails. Before that the tests must pass with every guard in place.
 #
-#   run.sh [PART]...   only guards with one of the parts in their names; ten seconds a guard and more
-#   run.sh --check     builds nothing: each text that is taken out is where it is meant to be, each
-#                      test exists, and docs/consensus-engine.md and mutations.txt say the same
+#   run.sh [PART]...              only guards with one of the parts in their names
+#   run.sh --build DIR [PART]...  builds them into a new directory only; an hour on a small machine
+#   run.sh --run DIR [PART]...    runs what was built there; ten seconds a guard, some much longer
+#   run.sh --check                builds nothing: each text that is taken out is where it is meant
+#                                 to be, each test exists, and docs/consensus-engine.md and
+#                                 mutations.txt say the same
 #
 # mutations.txt says what is taken out, and how to write that down.
 set -euo pipefail
@@ -49,7 +52,7 @@ parse() {
             '' | '#'*) ;;
             *) printf 'mutations.txt: what is "%s"?\n' "$line" >&2 && exit 1 ;;
         esac
-    done <"$top/tests/mutations/mutations.txt"
+    done <"$1"
 }
 
 unescaped() {
@@ -109,10 +112,10 @@ declared_tests() {
     while IFS= read -r file; do
         project=${file#"$top/tests/"}
         project=${project%%/*}
-        grep -hoE '\bclass [A-Za-z0-9_]+|\b(void|Task) [A-Za-z0-9_]+\(' "$file" |
-            sed -E "s|^[A-Za-z]+ ([A-Za-z0-9_]+).*|$project/\1|" || :
+        grep -hoE '\bclass \w+Tests\b|\b(public|internal) (async )?(void|Task) \w+\(' "$file" |
+            sed -E "s|.*\b(\w+)\(?$|$project/\1|" || :
     done < <(find "$top"/tests/PgRaft.*.Tests \( -name bin -o -name obj \) -prune -o \
-        -name '*Tests.cs' -print)
+        -name '*.cs' -print)
 }
 
 check_tests() {
@@ -158,7 +161,7 @@ check_section() {
         [[ $text == *"\"${names[i]}\""* ]] ||
             complain "$ENGINE_PAGE: hazard $number does not name \"${names[i]}\""
         for k in "${!tests[@]}"; do
-            [[ ${test_guard[k]} -ne $i || $text == *"\`${tests[k]#*/}\`"* ]] ||
+            [[ ${test_guard[k]} -ne $i || $text == *"\`${tests[k]}\`"* ]] ||
                 complain "$ENGINE_PAGE: hazard $number does not name ${tests[k]}"
         done
     done
@@ -192,17 +195,15 @@ check() {
     [[ $problems -eq 0 ]]
 }
 
-# ---- taking guards out
+# ---- taking guards out: built one by one, so that the tests can run without a pause
 
 work=''
 passed=0
 failed=0
 
 copy_tree() {
-    work=$(mktemp -d "${TMPDIR:-/tmp}/pgraft-mutations.XXXXXX")
-    trap 'rm -rf "$work"' EXIT
     cp -r "$top/src" "$top/build" "$top/global.json" "$top/.editorconfig" "$work/"
-    mkdir "$work/tests"
+    mkdir "$work/tests" "$work/guards"
     cp -r "$top/tests/Directory.Build.props" "$top/tests/PgRaft.Core.Tests" \
         "$top/tests/PgRaft.Consensus.Tests" "$top/tests/PgRaft.Server.Tests" \
         "$top/tests/PgRaft.Histories" "$work/tests/"
@@ -211,15 +212,79 @@ copy_tree() {
 # Style is not the question here: a guard taken out may leave something unused. Unsafe code is
 # allowed because what must not alias can be made to alias no other way.
 build() {
-    dotnet build "$work/tests/$1" -v q --nologo \
+    dotnet build "$work/$1" -v q --nologo \
         -p:TreatWarningsAsErrors=false -p:EnforceCodeStyleInBuild=false -p:RunAnalyzers=false \
         -p:AllowUnsafeBlocks=true >"$work/build.log" 2>&1
 }
 
+output_of() {
+    printf '%s' "$work/$1/bin/Debug/net10.0"
+}
+
+build_tests() {
+    local project
+    for project in $(for_each project_of "$@" | sort -u); do
+        build "tests/$project" || { tail -5 "$work/build.log"; return 1; }
+    done
+}
+
+for_each() {
+    local command=$1 argument
+    shift
+    for argument in "$@"; do
+        "$command" "$argument"
+        echo
+    done
+}
+
+take_out() {
+    local j content file
+    for j in "${!edit_guard[@]}"; do
+        [[ ${edit_guard[j]} -eq $1 ]] || continue
+        file=$work/${edit_file[j]}
+        content=$(<"$file")
+        [[ $content == *"${edit_find[j]}"* ]] || return 1
+        [[ -f $file.original ]] || cp "$file" "$file.original"
+        printf '%s\n' "${content//"${edit_find[j]}"/"${edit_put[j]}"}" >"$file"
+    done
+}
+
+# Newer than what was built without the guard.
+put_back() {
+    local j file
+    for j in "${!edit_guard[@]}"; do
+        file=$work/${edit_file[j]}
+        if [[ ${edit_guard[j]} -eq $1 && -f $file.original ]]; then
+            mv "$file.original" "$file"
+            touch "$file"
+        fi
+    done
+}
+
+# Only the assemblies that differ are kept, or why there are none.
+build_without() {
+    local guard=$1 j project kept=$work/guards/$1
+    mkdir "$kept"
+    take_out "$guard" || echo 'the text is no longer there' >"$kept/broken"
+    for j in "${!edit_guard[@]}"; do
+        [[ ${edit_guard[j]} -eq $guard && ! -f $kept/broken ]] || continue
+        project=${edit_file[j]#src/}
+        project=${project%%/*}
+        if build "src/$project"; then
+            cp "$(output_of "src/$project")/$project.dll" "$kept/"
+        else
+            grep -m 1 'error' "$work/build.log" >"$kept/broken"
+        fi
+    done
+    put_back "$guard"
+}
+
+# ---- running
+
 run_tests() {
     local project=$1
     shift
-    timeout "$TEST_LIMIT" dotnet "$work/tests/$project/bin/Debug/net10.0/$project.dll" \
+    timeout "$TEST_LIMIT" dotnet "$(output_of "tests/$project")/$project.dll" \
         "$@" -noLogo -noColor >"$work/test.log" 2>&1
 }
 
@@ -247,8 +312,7 @@ all_in_place() {
         [[ -z ${done[$project$filter]:-} ]] || continue
         done[$project$filter]=1
         mapfile -t arguments < <(of_one_run "$project" "$filter" "$@")
-        build "$project" || { tail -5 "$work/build.log"; return 1; }
-        if ! run_tests "$project" "${arguments[@]}" || ! ran_something; then
+        if ! run_tests "$project" "${arguments[@]}" || grep -q 'Total: 0,' "$work/test.log"; then
             echo "BROKEN    with all guards in place, tests of $project fail:"
             grep -A 2 '\[FAIL\]' "$work/test.log" || tail -5 "$work/test.log"
             return 1
@@ -266,53 +330,36 @@ of_one_run() {
     done
 }
 
-ran_something() {
-    ! grep -q 'Total: 0,' "$work/test.log"
-}
-
-take_out() {
-    local j content file
-    for j in "${!edit_guard[@]}"; do
-        [[ ${edit_guard[j]} -eq $1 ]] || continue
-        file=$work/${edit_file[j]}
-        content=$(<"$file")
-        [[ $content == *"${edit_find[j]}"* ]] || return 1
-        [[ -f $file.original ]] || cp "$file" "$file.original"
-        printf '%s\n' "${content//"${edit_find[j]}"/"${edit_put[j]}"}" >"$file"
+# Whether a test passes without a guard.
+passes_without() {
+    local guard=$1 test=$2 project output kept outcome=0
+    project=$(project_of "$test")
+    output=$(output_of "tests/$project")
+    mkdir "$work/kept"
+    for kept in "$work/guards/$guard"/*.dll; do
+        cp "$output/${kept##*/}" "$work/kept/"
+        cp "$kept" "$output/"
     done
+    run_tests "$project" "$(filter_of "$test")" "*.${test#*/}" || outcome=1
+    cp "$work/kept"/*.dll "$output/"
+    rm -r "$work/kept"
+    return "$outcome"
 }
 
-# Newer than what was built without the guard.
-put_back() {
-    local j file
-    for j in "${!edit_guard[@]}"; do
-        file=$work/${edit_file[j]}
-        if [[ ${edit_guard[j]} -eq $1 && -f $file.original ]]; then
-            mv "$file.original" "$file"
-            touch "$file"
-        fi
-    done
-}
-
-# One line for a guard: each of its tests must fail.
+# One line for a guard, one for each of its tests: they must fail.
 try() {
     local guard=$1 k verdict=caught why=''
-    if ! take_out "$guard"; then
-        put_back "$guard"
-        verdict=BROKEN why=': the text is no longer there'
+    if [[ -f $work/guards/$guard/broken ]]; then
+        verdict=BROKEN why=": $(<"$work/guards/$guard/broken")"
     fi
     for k in "${!tests[@]}"; do
         [[ ${test_guard[k]} -eq $guard && $verdict == caught ]] || continue
-        if ! build "$(project_of "${tests[k]}")"; then
-            verdict=BROKEN why=": does not compile: $(grep -m 1 'error' "$work/build.log")"
-        elif run_tests "$(project_of "${tests[k]}")" "$(filter_of "${tests[k]}")" \
-            "*.${tests[k]#*/}"; then
+        if passes_without "$guard" "${tests[k]}"; then
             verdict=SURVIVED why=": ${tests[k]} passes without it"
         else
             why+=$'\n'"          ${tests[k]}: $(reason)"
         fi
     done
-    put_back "$guard"
     printf '%-9s %s%s\n' "$verdict" "${names[guard]}" "$why"
     if [[ $verdict == caught ]]; then
         passed=$((passed + 1))
@@ -331,28 +378,67 @@ is_chosen() {
     return 1
 }
 
-main() {
-    local i k guards=() chosen=()
-    parse
-    if [[ ${1:-} == --check ]]; then
-        check
-        return
-    fi
+guards=() chosen_tests=()
+choose() {
+    local i k
     for i in "${!names[@]}"; do
         is_chosen "${names[i]}" "$@" || continue
         guards+=("$i")
         for k in "${!tests[@]}"; do
-            [[ ${test_guard[k]} -ne $i ]] || chosen+=("${tests[k]}")
+            [[ ${test_guard[k]} -ne $i ]] || chosen_tests+=("${tests[k]}")
         done
     done
     [[ ${#guards[@]} -gt 0 ]] || { echo "no such guard" >&2; return 1; }
+}
+
+build_all() {
+    local i
     copy_tree
-    all_in_place "${chosen[@]}"
+    build_tests "${chosen_tests[@]}"
+    cp "$top/tests/mutations/mutations.txt" "$work/"
+    for i in "${guards[@]}"; do
+        build_without "$i"
+    done
+}
+
+run_all() {
+    local i
+    all_in_place "${chosen_tests[@]}"
     for i in "${guards[@]}"; do
         try "$i"
     done
     echo "$passed passed, $failed failed, 0 skipped"
     [[ $failed -eq 0 && $passed -gt 0 ]]
+}
+
+main() {
+    case ${1:-} in
+        --check)
+            parse "$top/tests/mutations/mutations.txt"
+            check
+            ;;
+        --build)
+            work=$2
+            parse "$top/tests/mutations/mutations.txt"
+            choose "${@:3}"
+            mkdir "$work"
+            build_all
+            ;;
+        --run)
+            work=$2
+            parse "$work/mutations.txt"
+            choose "${@:3}"
+            run_all
+            ;;
+        *)
+            work=$(mktemp -d "${TMPDIR:-/tmp}/pgraft-mutations.XXXXXX")
+            trap 'rm -rf "$work"' EXIT
+            parse "$top/tests/mutations/mutations.txt"
+            choose "$@"
+            build_all
+            run_all
+            ;;
+    esac
 }
 
 main "$@"

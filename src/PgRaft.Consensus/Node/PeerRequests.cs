@@ -151,9 +151,9 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
 
     // A blank node may be one that has lost its memory of a vote: it gives none until a leader has
     // brought it up to date, and nobody needs it before, because nobody counts it (hazard 37).
-    // A leader's lease rests on the rest: no vote within the lower election timeout of its last sign of
-    // life, which a restarted voter may have forgotten (hazard 8), nor while this node leads
-    // itself.
+    // A leader's lease rests on the rest: no vote within the lower election timeout of its last
+    // sign of life, which a restarted voter may have forgotten (hazard 8), nor while this node
+    // leads itself.
     private bool MayVote()
     {
         if (node.IsBlank || node.HoldsLease || Since(_startedAt) <= forgottenFaithMs

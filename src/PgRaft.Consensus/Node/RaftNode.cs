@@ -213,8 +213,8 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         _applier.Start();
     }
 
-    // A leader may still count on what this voter promised before its restart, with a longer timeout
-    // perhaps. Returns for how long; what is promised from now on is on disk before it is.
+    // A leader may still count on what this voter promised before its restart, with a longer
+    // timeout perhaps. Returns for how long; what is promised from now on is on disk before it is.
     private int PromiseFaith(Storage.TermStore terms)
     {
         int before = terms.Term > 0 ? Math.Max(terms.FaithMs, _options.ElectionTimeoutMs) : 0;

@@ -176,7 +176,9 @@ internal sealed class TestCluster : IAsyncDisposable
         }
     }
 
-    /// <summary>Fails if a condition comes true within a time in which it would if it could.</summary>
+    /// <summary>
+    /// Fails if a condition comes true within a time in which it would if it could.
+    /// </summary>
     public async Task NeverAsync(Func<bool> condition, string what)
     {
         var clock = Stopwatch.StartNew();

@@ -68,7 +68,7 @@ public sealed class ElectionGuardTests
     }
 
     // A leader counts an acknowledged heartbeat from when it was sent, a candidate its vote: one of
-    // the two must be refused. Both wait for the node's own candidacy, whose term hangs in the disk.
+    // the two must be refused. Both wait for the node's candidacy, whose term hangs in the disk.
     [Fact]
     public async Task AnAppendDuringAVoteIsNotAcknowledgedBesideIt()
     {
@@ -128,8 +128,8 @@ public sealed class ElectionGuardTests
         await using var fake = await FakePeer.StartAsync(peer.Answer);
         await using var cluster = new TestCluster { ElectionTimeout = 3000 };
         var node = cluster.Add(1);
-        cluster.Found(
-            [node.Address, fake.Address, node.Address with { NodeId = 3, Port = TestNode.FreePort() }]);
+        var three = node.Address with { NodeId = 3, Port = TestNode.FreePort() };
+        cluster.Found([node.Address, fake.Address, three]);
         await node.StartAsync(TestCluster.Limit);
         await asked.Task.WaitAsync(TestCluster.Limit);
         long term = node.Node.Log.Term;

@@ -49,7 +49,8 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
 
     /// <summary>A channel to a real node, as if from node <paramref name="asNodeId"/>.</summary>
     public static PeerChannel Call(
-        MemberAddress target, int asNodeId, string clusterId = "test", long foundingId = Founding) => new(
+        MemberAddress target, int asNodeId, string clusterId = "test",
+        long foundingId = Founding) => new(
         target, () => HelloOf(asNodeId, target.NodeId, clusterId, foundingId),
         new ConnectionHealth(target, NullLogger.Instance));
 

@@ -112,7 +112,9 @@ public sealed class MemberGuardTests
 
         cluster.Found([.. cluster.Nodes.Select(n => n.Address), frozen.Address]);
         await Task.WhenAll(cluster.Nodes.Select(n => n.StartAsync(TestCluster.Limit)));
+        var clock = Stopwatch.StartNew();
         var leader = await cluster.LeaderAsync();
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(8));
         await leader.PutAsync("k", "v", TestCluster.Limit);
         var other = cluster.Nodes.Single(n => n != leader);
         await leader.PutAsync("k", "w", TestCluster.Limit);

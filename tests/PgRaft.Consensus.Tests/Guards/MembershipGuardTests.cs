@@ -67,6 +67,6 @@ public sealed class MembershipGuardTests
 
         var error = await Assert.ThrowsAsync<PgraftException>(() => change);
         Assert.Equal(StatusCode.OutcomeUnknown, error.Code);
-        Assert.Equal([1, 2, 3], node.Node.Membership.Active.Addresses.Select(a => a.NodeId).Order());
+        Assert.True(node.Node.Membership.Active.Contains(3));
     }
 }

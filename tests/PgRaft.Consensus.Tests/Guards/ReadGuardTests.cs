@@ -45,7 +45,7 @@ public sealed class ReadGuardTests
 
         slow.IsEmpty = true;
         silent.IsSilent = true;
-        await cluster.UntilAsync(() => Volatile.Read(ref taken) >= 2, "the snapshot to be on its way");
+        await cluster.UntilAsync(() => Volatile.Read(ref taken) >= 2, "the snapshot to begin");
         silent.GivesPieces = false;
 
         var error = await Assert.ThrowsAsync<PgraftException>(

@@ -35,7 +35,7 @@ public sealed class ReplicationGuardTests
         Assert.Equal(250, member.Peer.Contact.MatchIndex(1));
     }
 
-    // With it in its log it would refuse its vote to those who do not have it, and could not stand.
+    // With it in its log it would refuse its vote to those without it, and could not stand.
     [Fact]
     public async Task AnUncommittedRemovalIsNotSentToTheRemoved()
     {
@@ -44,7 +44,8 @@ public sealed class ReplicationGuardTests
         await using var fixture = new LogFixture();
         fixture.Log.ObserveTerm(1);
         var without = Configuration.Found(
-            FakePeer.Founding, [peer.Address with { NodeId = 1 }, peer.Address with { NodeId = 3 }]);
+            FakePeer.Founding,
+            [peer.Address with { NodeId = 1 }, peer.Address with { NodeId = 3 }]);
         await fixture.ReceiveAsync(
             LogFixture.Record(1, 1),
             new LogRecord(2, 1, EntryKind.Configuration, without.Bytes),

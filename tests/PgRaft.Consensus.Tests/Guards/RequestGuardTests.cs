@@ -68,7 +68,8 @@ public sealed class RequestGuardTests
         await using var cluster = await TestCluster.FoundAsync(1);
         var before = cluster[1].Node.Status;
         await using var channel = FakePeer.Call(cluster[1].Address, 2, foundingId: 0);
-        var request = new FrameWriter().Int64(before.Term + 100).Int64(0).Int64(0).Int64(0).Int32(0);
+        var request = new FrameWriter()
+            .Int64(before.Term + 100).Int64(0).Int64(0).Int64(0).Int32(0);
         var error = await Assert.ThrowsAsync<PeerUnavailableException>(
             () => channel.CallAsync((MessageType)type, request, Patience, TestCluster.Limit));
         Assert.True(error.RequestLeft);

@@ -1,6 +1,6 @@
 // A peer that votes, takes entries and takes snapshots when the test says so.
-// Threading: told by the test's thread, answers on the listener's. Failure: what it is told to refuse
-// breaks the connection.
+// Threading: told by the test's thread, answers on the listener's. Failure: what it is told to
+// refuse breaks the connection.
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Storage;
