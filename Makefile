@@ -52,7 +52,7 @@ all: shim core ## build the shim and the core
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(TOP)/Makefile | expand -t 14
-	@echo "Variables: PG_CONFIG (default pg_config), DESTDIR, KEEP=1 for demo, TIER for test,"
+	@echo "Variables: PG_CONFIG (default pg_config), DESTDIR, KEEP=1 for demo and fault-runs, TIER for test,"
 	@echo "  SECONDS, SEED, NODES, OPTIONS for chaos"
 
 check-headers:
@@ -100,7 +100,7 @@ test: ## run all tests but the long ones (TIER="unit abi" runs some tiers)
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh
 
-test-long: ## tests that take minutes: CPU, failover times, large states
+test-long: ## tests that take minutes: memory and CPU, failover and start times, large states, each sync's power failure
 	@$(TOP)/build/setup.sh --network
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long
@@ -108,15 +108,15 @@ test-long: ## tests that take minutes: CPU, failover times, large states
 mutations: check-dotnet ## take the guards out one by one; each must be missed by a test
 	@$(TOP)/tests/mutations/run.sh
 
-fault-runs: check-dotnet ## seeded fault runs in one process (RUNS=100 SEED=1 SIZE=3, 5, 7 or 0: mixed; AT_ONCE=2)
+fault-runs: check-dotnet ## seeded fault runs in one process (RUNS=100 SEED=1 SIZE=3, 5, 7 or 0: mixed; AT_ONCE=2; KEEP=1 keeps all histories)
 	dotnet build $(TOP)/tests/PgRaft.Consensus.Tests -c Release --nologo -v q
 	PGRAFT_FAULT_RUNS=$(or $(RUNS),100) PGRAFT_FAULT_SEED=$(or $(SEED),1) \
 	  PGRAFT_FAULT_SIZE=$(or $(SIZE),0) PGRAFT_FAULT_AT_ONCE=$(or $(AT_ONCE),2) \
-	  PGRAFT_FAULT_KEEP=$(ARTIFACTS)/fault-runs \
+	  PGRAFT_FAULT_KEEP=$(ARTIFACTS)/fault-runs PGRAFT_FAULT_KEEP_ALL=$(or $(KEEP),0) \
 	  $(TOP)/tests/PgRaft.Consensus.Tests/bin/Release/net10.0/PgRaft.Consensus.Tests \
 	  -noLogo -noColor -explicit only -method '*.FaultTests.ManyRuns'
 
-chaos: ## real servers under faults (SECONDS=60 SEED=random NODES=3 OPTIONS=)
+chaos: ## real servers under faults (SECONDS=60 SEED=random NODES=3 OPTIONS=--keep-history and others)
 	@$(TOP)/build/setup.sh --network
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/chaos.sh $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \

@@ -145,8 +145,9 @@ run_tier()
 
 choose_long()
 {
-    runner_options=(-trait "Category=long")
-    [ ${#tiers[@]} -gt 0 ] || tiers=(cluster)
+    # Live, because what they measure is told by tests that pass.
+    runner_options=(-trait "Category=long" -showLiveOutput)
+    [ ${#tiers[@]} -gt 0 ] || tiers=(engine cluster)
 }
 
 parse_options()

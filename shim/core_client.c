@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 #include "storage/fd.h"
-#include "utils/builtins.h"
 
 /*
  * The core answers within request_timeout.  If it is frozen it does not, and
@@ -267,13 +266,13 @@ receive_response(PgraftRequest *request, PgraftResponse *response, int64 deadlin
 	wait_ready(request, WL_SOCKET_READABLE, deadline_ns);
 	got = receive(request, start, PGRAFT_FRAME_HEADER_BYTES, sizeof(start), deadline_ns) -
 		PGRAFT_FRAME_HEADER_BYTES;
-	bytes = pgraft_response_body_bytes(start);
+	bytes = pgraft_response_body_bytes(request, start);
 	if (got > bytes)
 		give_up(request, PGRAFT_INTERNAL, "the cluster worker sent more than an answer");
 	values = palloc(bytes + 1);
 	memcpy(values, start + PGRAFT_FRAME_HEADER_BYTES, got);
 	receive(request, values + got, bytes - got, bytes - got, deadline_ns);
-	pgraft_response_parse(response, start, values, bytes);
+	pgraft_response_parse(response, request, start, values, bytes);
 
 	/* Id 0 is about the connection: the core has too many.  Always an error. */
 	if (response->request_id != request->request_id &&
@@ -306,30 +305,33 @@ exchange(PgraftRequest *request, PgraftResponse *response)
 	receive_response(request, response, deadline_ns);
 }
 
-/* An optional text of an error answer. */
-static char *
-next_cstring(PgraftResponse *response)
-{
-	bool		isnull;
-	text	   *value = pgraft_next_text(response, &isnull);
-
-	return isnull ? NULL : text_to_cstring(value);
-}
-
+/*
+ * Raises the error that the answer is.  A defect of the core, or a status that
+ * is not known here, says nothing about a request that changes state.
+ */
 static void
-raise_answer(PgraftResponse *response)
+raise_answer(PgraftRequest *request, PgraftResponse *response)
 {
-	char	   *message = "the cluster worker gave no reason";
+	int32		status = response->status;
+	char	   *message = NULL;
 	char	   *detail = NULL;
 	char	   *hint = NULL;
 
 	if (response->columns == 3 && response->rows == 1)
 	{
-		message = next_cstring(response);
-		detail = next_cstring(response);
-		hint = next_cstring(response);
+		message = pgraft_next_error_text(response);
+		detail = pgraft_next_error_text(response);
+		hint = pgraft_next_error_text(response);
 	}
-	pgraft_raise(response->status, message != NULL ? message : "unknown error", detail, hint);
+	if (message == NULL)
+		message = "the cluster worker gave no reason";
+	if (request->changes_state && pgraft_sqlstate(status) == ERRCODE_INTERNAL_ERROR)
+	{
+		status = PGRAFT_OUTCOME_UNKNOWN;
+		message = psprintf("the outcome of the request to %s is unknown - %s",
+						   request->action, message);
+	}
+	pgraft_raise(status, message, detail, hint);
 }
 
 /*
@@ -359,13 +361,9 @@ pgraft_call(PgraftRequest *request, uint32 columns, PgraftResponse *response)
 	PG_END_TRY();
 
 	if (response->status != PGRAFT_OK)
-		raise_answer(response);
+		raise_answer(request, response);
 	if (response->columns != columns)
-	{
-		pgraft_disconnect();
-		pgraft_raise(PGRAFT_INTERNAL, "the cluster worker's answer has unexpected columns",
-					 NULL, NULL);
-	}
+		pgraft_raise_malformed(request, "It has another number of columns than expected.");
 }
 
 static void
@@ -373,11 +371,7 @@ call_single(PgraftRequest *request, PgraftResponse *response)
 {
 	pgraft_call(request, 1, response);
 	if (response->rows != 1)
-	{
-		pgraft_disconnect();
-		pgraft_raise(PGRAFT_INTERNAL, "the cluster worker's answer is not a single value",
-					 NULL, NULL);
-	}
+		pgraft_raise_malformed(request, "It is not a single value.");
 }
 
 bool

@@ -44,7 +44,8 @@ public interface IRaftNode : IAsyncDisposable
 
     /// <summary>Founds a cluster of this node alone; returns once it leads.</summary>
     /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/> when a configuration
-    /// exists.</exception>
+    /// exists; <see cref="StatusCode.OutcomeUnknown"/> when it may be on disk, but this node does
+    /// not lead it yet.</exception>
     Task FoundAsync(CancellationToken token);
 
     /// <summary>

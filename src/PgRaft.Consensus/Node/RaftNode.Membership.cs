@@ -28,11 +28,7 @@ public sealed partial class RaftNode
                 "See pgraft_get_nodes(). A node that is to join another cluster must be "
                 + "removed from this one first, and then start with an empty pgraft.data_dir "
                 + "and a new pgraft.node_id.");
-            Disk.Found(Configuration.Found(NewFoundingId(), [_options.Self]));
-            await StopEngineAsync().ConfigureAwait(false);
-
-            // No longer the caller's to cancel: the configuration is on disk.
-            await StartEngineAsync(CancellationToken.None).ConfigureAwait(false);
+            await FoundAloneAsync().ConfigureAwait(false);
         }
         finally
         {
@@ -41,9 +37,33 @@ public sealed partial class RaftNode
 
         await LeadingAsync(
             () => new PgraftException(
-                StatusCode.TimedOut, "the cluster was founded, but this node does not lead it yet"),
+                StatusCode.OutcomeUnknown,
+                "the cluster was founded, but this node does not lead it yet",
+                "The founding is on disk, and the node goes on with it by itself, also after a "
+                + "restart.",
+                "Wait until pgraft_is_leader() is true here; do not found it again."),
             token).ConfigureAwait(false);
         LogFounded(_logger, _options.ClusterId, SelfId);
+    }
+
+    // Not the caller's to cancel. Once the configuration may be on disk, no failure can say that
+    // nothing was done.
+    private async Task FoundAloneAsync()
+    {
+        bool isOnDisk = false;
+        try
+        {
+            Disk.Found(Configuration.Found(NewFoundingId(), [_options.Self]));
+            isOnDisk = true;
+            await StopEngineAsync().ConfigureAwait(false);
+            await StartEngineAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (PgraftException e) when (isOnDisk || e.Code != StatusCode.DiskFull)
+        {
+            throw new PgraftException(
+                StatusCode.OutcomeUnknown, $"the cluster may have been founded: {e.Message}",
+                e.Detail, "See pgraft_get_nodes() once the worker runs again.", e);
+        }
     }
 
     /// <inheritdoc/>

@@ -126,8 +126,8 @@ internal sealed class NodeHost : IAsyncDisposable
     /// the background.</summary>
     public void FailFromOutside(Exception exception)
     {
-        _publisher.SetError(Described(exception));
-        _ = Task.Run(() => FailInTurnAsync(exception));
+        ReportFailure(exception);
+        _ = Task.Run(StopFailedAsync);
     }
 
     /// <summary>Logs the failure of a task that nobody waited for.</summary>
@@ -213,16 +213,24 @@ internal sealed class NodeHost : IAsyncDisposable
             failure = Described(e);
         }
 
-        await FailInTurnAsync(failure).ConfigureAwait(false);
+        ReportFailure(failure);
+        await StopFailedAsync().ConfigureAwait(false);
     }
 
-    private async Task FailInTurnAsync(Exception exception)
+    // The log comes before the state, on which the worker leaves and takes the log with it.
+    private void ReportFailure(Exception exception)
     {
+        _logger.NodeFailed(exception);
         _publisher.SetError(Described(exception));
+    }
+
+    private async Task StopFailedAsync()
+    {
         await _lifecycle.WaitAsync().ConfigureAwait(false);
         try
         {
-            await FailAsync(exception).ConfigureAwait(false);
+            await _stopping.CancelAsync().ConfigureAwait(false);
+            await StopPartsAsync().ConfigureAwait(false);
         }
         finally
         {
@@ -230,7 +238,8 @@ internal sealed class NodeHost : IAsyncDisposable
         }
     }
 
-    // The state comes first: whoever waits for it must not wait for parts that may hang.
+    // A start that failed. The report comes first: whoever waits for the state must not wait for
+    // parts that may hang.
     private async Task FailAsync(Exception exception)
     {
         if (exception is OperationCanceledException && _stopping.IsCancellationRequested)
@@ -239,8 +248,7 @@ internal sealed class NodeHost : IAsyncDisposable
             return;
         }
 
-        _logger.NodeFailed(exception);
-        _publisher.SetError(Described(exception));
+        ReportFailure(exception);
         await _stopping.CancelAsync().ConfigureAwait(false);
         await StopPartsAsync().ConfigureAwait(false);
     }

@@ -90,8 +90,10 @@ internal sealed class TestNode : IAsyncDisposable
 
     public string? Get(string key) => Get(StateMachine, key);
 
-    /// <summary>A linearizable read, or a local one without <paramref name="barrier"/>.</summary>
-    public async Task<string?> ReadAsync(string key, bool barrier, CancellationToken token)
+    /// <summary>A linearizable read of a value and its revision (null, 0 where there is none), or a
+    /// local one without <paramref name="barrier"/>.</summary>
+    public async Task<(string? Value, long Revision)> ReadAsync(
+        string key, bool barrier, CancellationToken token)
     {
         var running = Running;
         if (barrier)
@@ -99,7 +101,10 @@ internal sealed class TestNode : IAsyncDisposable
             await running.Node.ReadBarrierAsync(token);
         }
 
-        return Get(running.StateMachine, key);
+        byte[] name = System.Text.Encoding.UTF8.GetBytes(key);
+        return running.StateMachine.Kv.TryGet(name, out var entry)
+            ? (System.Text.Encoding.UTF8.GetString(entry.Value.Span), entry.ModRevision)
+            : (null, 0);
     }
 
     public string Hash() => StateHash.ComputeHex(StateMachine.Capture());

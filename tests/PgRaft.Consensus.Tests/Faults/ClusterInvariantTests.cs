@@ -37,6 +37,19 @@ public sealed class ClusterInvariantTests
     }
 
     [Fact]
+    public void NeitherTermNorVoteIsLostWithThePower()
+    {
+        _invariants.Remembers(1, (5, 2), (5, 2));
+        _invariants.Remembers(1, (5, 0), (5, 3));
+        _invariants.Remembers(1, (5, 2), (6, 0));
+        Holds();
+        _invariants.Remembers(1, (5, 2), (5, 0));
+        Breaks("one vote per term: node 1 lost power after it had voted for 2 in term 5");
+        _invariants.Remembers(1, (5, 0), (4, 1));
+        Breaks("one vote per term: node 1 lost power after it had voted for 0 in term 5");
+    }
+
+    [Fact]
     public void OneEntryAnIndexAndTerm()
     {
         _invariants.HasEntry(1, Entry(7, 5, "a"));

@@ -111,6 +111,22 @@ internal sealed class ClusterInvariants
         }
     }
 
+    /// <summary>
+    /// One vote per term: a power failure takes neither the term nor the vote (Ongaro 2014 §3.4).
+    /// </summary>
+    public void Remembers(
+        int nodeId, (long Term, int VotedFor) before, (long Term, int VotedFor) onDisk)
+    {
+        bool isVoteLost = onDisk.Term == before.Term && onDisk.VotedFor != before.VotedFor
+            && before.VotedFor != 0;
+        if (onDisk.Term < before.Term || isVoteLost)
+        {
+            Broken($"one vote per term: node {nodeId} lost power after it had voted for "
+                + $"{before.VotedFor} in term {before.Term}, and its disk says {onDisk.VotedFor} "
+                + $"in term {onDisk.Term}");
+        }
+    }
+
     /// <summary>Log matching (Ongaro 2014 §3.5): one entry for an index and term.</summary>
     public void HasEntry(int nodeId, SeenEntry entry)
     {

@@ -140,13 +140,21 @@ internal sealed class ClusterWatcher : IAsyncDisposable
     // What is on its disk: a vote counts from when it is durable.
     private void LookAtVote(TestNode member, int nodeId)
     {
-        string path = Path.Combine(member.DataDirectory, "term");
-        if (member.Io is SimulatedDisk disk && disk.DurableContent(path) is { } content)
+        if (VoteOnDisk(member) is { } vote)
         {
-            Invariants.HasVoted(
-                nodeId, BinaryPrimitives.ReadInt64LittleEndian(content.AsSpan(8)),
-                BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(16)));
+            Invariants.HasVoted(nodeId, vote.Term, vote.VotedFor);
         }
+    }
+
+    /// <summary>What a power failure would certainly leave of a member's term and vote; null =
+    /// no file.</summary>
+    public static (long Term, int VotedFor)? VoteOnDisk(TestNode member)
+    {
+        string path = Path.Combine(member.DataDirectory, "term");
+        return member.Io is SimulatedDisk disk && disk.DurableContent(path) is { } content
+            ? (BinaryPrimitives.ReadInt64LittleEndian(content.AsSpan(8)),
+                BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(16)))
+            : null;
     }
 
     private void LookAtLog(RaftNode node, int nodeId, Progress progress)

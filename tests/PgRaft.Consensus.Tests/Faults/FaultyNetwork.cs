@@ -63,6 +63,16 @@ internal sealed class FaultyNetwork : IAsyncDisposable
     /// <summary>Frames from one member to another wait until <see cref="Heal"/>.</summary>
     public void Cut(int from, int to) => Of(from, to).Cut();
 
+    /// <summary>Cuts one member off from all others, both ways.</summary>
+    public void Isolate(int nodeId, IEnumerable<int> members)
+    {
+        foreach (int other in members.Where(m => m != nodeId))
+        {
+            Cut(nodeId, other);
+            Cut(other, nodeId);
+        }
+    }
+
     /// <summary>Frames from one member to another take this long.</summary>
     public void Delay(int from, int to, TimeSpan delay) => Of(from, to).Latency = delay;
 

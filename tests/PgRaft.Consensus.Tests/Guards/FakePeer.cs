@@ -16,19 +16,20 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
     private readonly PeerListener _listener;
     private readonly Func<Frame, FrameWriter, CancellationToken, ValueTask> _answer;
 
-    private FakePeer(Func<Frame, FrameWriter, CancellationToken, ValueTask> answer)
+    private FakePeer(
+        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer, int nodeId)
     {
         _answer = answer;
         _listener = new PeerListener(this, NullLogger.Instance);
-        Address = new MemberAddress(2, "127.0.0.1", TestNode.FreePort());
+        Address = new MemberAddress(nodeId, "127.0.0.1", TestNode.FreePort());
     }
 
     public MemberAddress Address { get; }
 
     public static async Task<FakePeer> StartAsync(
-        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer)
+        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer, int nodeId = 2)
     {
-        var peer = new FakePeer(answer);
+        var peer = new FakePeer(answer, nodeId);
         await peer._listener.StartAsync(peer.Address.Host, peer.Address.Port, TestCluster.Limit);
         return peer;
     }

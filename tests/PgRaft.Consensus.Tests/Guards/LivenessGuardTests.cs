@@ -238,32 +238,4 @@ public sealed class LivenessGuardTests
                 MessageType.Append, request, TimeSpan.FromSeconds(5), TestCluster.Limit));
         return answer.Int64() <= term && answer.Byte() != (byte)HeartbeatResult.Rejected;
     }
-
-    /// <summary>A peer that votes and accepts entries when it is told to.</summary>
-    private sealed class ScriptedPeer
-    {
-        public volatile bool Votes;
-        public volatile bool Appends;
-        private int _refused;
-
-        /// <summary>Votes refused.</summary>
-        public int Refused => Volatile.Read(ref _refused);
-
-        public ValueTask Answer(Frame request, FrameWriter answer, CancellationToken token)
-        {
-            long term = new BodyReader(request.Body).Int64();
-            switch (request.Type)
-            {
-                case MessageType.PreVote or MessageType.Vote:
-                    _ = Votes ? 0 : Interlocked.Increment(ref _refused);
-                    answer.Int64(term).Byte(Votes ? (byte)1 : (byte)0);
-                    return ValueTask.CompletedTask;
-                case MessageType.Append when Appends:
-                    answer.Int64(term).Byte((byte)HeartbeatResult.Replicated).Int64(100);
-                    return ValueTask.CompletedTask;
-                default:
-                    throw new InvalidDataException("The test cut it.");
-            }
-        }
-    }
 }

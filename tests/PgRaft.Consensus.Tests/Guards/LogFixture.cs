@@ -39,6 +39,8 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
     /// <summary>In front of the snapshots' syncs.</summary>
     public GatedIo SnapshotGate { get; } = new();
 
+    public string Location => _directory;
+
     public StateMachine Machine { get; } = new();
 
     public SnapshotStore Snapshots => _snapshots;

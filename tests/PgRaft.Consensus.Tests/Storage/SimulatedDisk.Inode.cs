@@ -6,12 +6,15 @@ internal sealed partial class SimulatedDisk
 {
     private sealed class Inode
     {
+        // Sectors written since the last sync.
+        private readonly HashSet<int> _dirty = [];
+
+        // What the last sync that lagged has yet to bring to the medium.
+        private List<(int At, byte[] Content)> _late = [];
+
         internal Bytes Live { get; } = new();
 
         internal byte[] Durable { get; set; } = [];
-
-        // Sectors written since the last sync.
-        internal HashSet<int> Dirty { get; } = [];
 
         internal void Write(int offset, ReadOnlySpan<byte> data)
         {
@@ -20,22 +23,39 @@ internal sealed partial class SimulatedDisk
             for (int sector = offset / SectorBytes;
                 sector * SectorBytes < offset + data.Length; sector++)
             {
-                Dirty.Add(sector);
+                _dirty.Add(sector);
             }
         }
 
+        internal void Forget() => _dirty.Clear();
+
+        // A sync as it should be.
         internal void WriteDirty()
         {
+            WriteLate();
+            WriteLate();
+        }
+
+        // What was written before the sync before this one.
+        internal void WriteLate()
+        {
             byte[] durable = Durable;
-            Array.Resize(ref durable, Live.Length);
-            foreach (int sector in Dirty.Where(sector => sector * SectorBytes < Live.Length))
+            foreach ((int at, byte[] content) in _late)
             {
-                int at = sector * SectorBytes;
-                int count = Math.Min(SectorBytes, Live.Length - at);
-                Live.AsSpan().Slice(at, count).CopyTo(durable.AsSpan(at));
+                Array.Resize(ref durable, Math.Max(durable.Length, at + content.Length));
+                content.CopyTo(durable, at);
             }
 
             Durable = durable;
+            _late = [.. _dirty.Where(s => s * SectorBytes < Live.Length).Select(SectorOf)];
+            _dirty.Clear();
+        }
+
+        private (int At, byte[] Content) SectorOf(int sector)
+        {
+            int at = sector * SectorBytes;
+            int count = Math.Min(SectorBytes, Live.Length - at);
+            return (at, Live.AsSpan().Slice(at, count).ToArray());
         }
 
         internal Inode Survive(Survival survival, Random random)

@@ -1,7 +1,7 @@
 // A disk that behaves as badly as disks may: until synced, each 512-byte sector of a write and each
 // change of a name may or may not survive a power failure (names survive in order). It can lose
 // power at any mutating operation or sync, fail a sync (and then forgets what was to be written),
-// be slow, lie about syncs, and run out of space.
+// be slow, hang, lie about syncs, and run out of space.
 // Threading: one lock over everything; a held or slow sync waits outside it.
 using System.Text;
 using PgRaft.Consensus.Storage;
@@ -60,14 +60,21 @@ internal sealed partial class SimulatedDisk : IStorageIo
     // When set, a sync waits for it.
     internal ManualResetEventSlim? HoldSyncs { get; set; }
 
+    // Only syncs of files whose name contains this wait; empty = all.
+    internal string HoldSyncsOf { get; set; } = "";
+
     // Every sync takes this much longer.
     internal TimeSpan SyncLatency { get; set; }
 
-    // A disk that lies: syncs of these files return and nothing is on the medium.
-    internal Func<string, bool>? Lies { get; set; }
+    // A disk that lies, as one with a cache of its own does: a sync of these files brings to the
+    // medium what was there at the sync before.
+    internal Func<string, bool>? Lags { get; set; }
 
     // The same for the names of these files, when their directory is synced.
-    internal Func<string, bool>? NamesLie { get; set; }
+    internal Func<string, bool>? NamesLag { get; set; }
+
+    // The power goes with the first operation after a name was held back.
+    internal bool PowerOffAfterLag { get; set; }
 
     internal ManualResetEventSlim SyncReached { get; } = new();
 
@@ -187,12 +194,15 @@ internal sealed partial class SimulatedDisk : IStorageIo
         {
             Step();
             CountSync(path);
-            foreach (var change in _unsynced.Where(change => Reaches(change, path)))
+            var held = _unsynced.FindAll(change => IsHeldBack(change, path));
+            var reached = _unsynced.FindAll(c => c.Directory == path && !held.Contains(c));
+            reached.ForEach(change => change.Change(_durableNames));
+            _unsynced.RemoveAll(reached.Contains);
+            held.ForEach(change => change.WasSynced = true);
+            if (held.Count > 0 && PowerOffAfterLag)
             {
-                change.Change(_durableNames);
+                PowerOffAtStep = Steps + 1;
             }
-
-            _unsynced.RemoveAll(change => Reaches(change, path));
         }
     }
 
@@ -292,8 +302,8 @@ internal sealed partial class SimulatedDisk : IStorageIo
         _unsynced.Add(new NameChange(Path.GetDirectoryName(path)!, path, change));
     }
 
-    private bool Reaches(NameChange change, string directory) =>
-        change.Directory == directory && NamesLie?.Invoke(change.Path) != true;
+    private bool IsHeldBack(NameChange change, string directory) =>
+        change.Directory == directory && !change.WasSynced && NamesLag?.Invoke(change.Path) == true;
 
     private void RequireFree(string path)
     {
@@ -362,7 +372,7 @@ internal sealed partial class SimulatedDisk : IStorageIo
     private void SyncFile(Inode inode, string path)
     {
         SyncReached.Set();
-        HoldSyncs?.Wait();
+        (path.Contains(HoldSyncsOf, StringComparison.Ordinal) ? HoldSyncs : null)?.Wait();
         if (SyncLatency > TimeSpan.Zero)
         {
             // The fault itself: time passes in the disk.
@@ -379,20 +389,27 @@ internal sealed partial class SimulatedDisk : IStorageIo
             catch (PgraftException) when (!_off)
             {
                 // As kernels do: a failed sync forgets what it did not write.
-                inode.Dirty.Clear();
+                inode.Forget();
                 throw;
             }
 
-            if (Lies?.Invoke(path) != true)
+            if (Lags?.Invoke(path) == true)
+            {
+                inode.WriteLate();
+            }
+            else
             {
                 inode.WriteDirty();
-                inode.Dirty.Clear();
             }
         }
     }
 
     private sealed record NameChange(
-        string Directory, string Path, Action<SortedDictionary<string, Inode>> Change);
+        string Directory, string Path, Action<SortedDictionary<string, Inode>> Change)
+    {
+        // A sync of its directory was answered, and it was held back.
+        internal bool WasSynced { get; set; }
+    }
 
     private sealed class OpenFile(SimulatedDisk disk, string path, Inode inode) : IStorageFile
     {

@@ -99,6 +99,27 @@ public class NodeHostTests
         Assert.Equal(WorkerState.Error, host.Status.Last.State);
     }
 
+    // The worker leaves on the state, and takes along what is not in the log by then.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_failure_is_logged_before_it_is_published(bool isFromOutside)
+    {
+        await using var host = await TestHost.StartAsync(o => o with { Debug = true });
+        bool wasLogged = false;
+        host.Status.Publishing = status =>
+        {
+            if (status.State == WorkerState.Error && host.Status.Last.State != WorkerState.Error)
+                wasLogged = host.Log.Records.Any(r => r.EventId == 2002);
+        };
+        if (isFromOutside)
+            host.Host.FailFromOutside(new InvalidOperationException("from outside"));
+        else
+            host.Node.Fail(new PgraftException(StatusCode.IoError, "fsync failed"));
+        await Eventually.TrueAsync(() => host.Node.IsStopped, "the node is stopped");
+        Assert.True(wasLogged);
+    }
+
     [Fact]
     public async Task The_first_error_is_the_one_that_is_kept()
     {
