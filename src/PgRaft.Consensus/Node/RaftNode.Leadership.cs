@@ -196,14 +196,16 @@ public sealed partial class RaftNode
         WakeProposals();
     }
 
-    // To somebody in particular, if anybody can take it: that is faster than an election.
-    // 0 if not.
+    // To somebody in particular, if anybody can take it: that is faster than an election, and must
+    // not become slower. 0 if nobody has.
     private async Task<int> TryHandOverAsync(Tenure tenure, CancellationToken token)
     {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(token);
+        limit.CancelAfter(Patience * 4);
         try
         {
             var target = BestTarget(tenure.Term);
-            return await HandOverAsync(tenure, target, Otherwise.Resign, token)
+            return await HandOverAsync(tenure, target, Otherwise.Resign, limit.Token)
                 .ConfigureAwait(false);
         }
         catch (PgraftException)

@@ -202,6 +202,49 @@ public sealed class TransferGuardTests
         Assert.Equal((term, 0), (leader.Node.Status.Term, target.Node.Status.ElectionsTriggered));
     }
 
+    // The old leader's heartbeats go on until it learns of the election, and would restart the
+    // follower's clock.
+    [Fact]
+    public async Task AMemberThatIsAskedStandsAlthoughHeartbeatsGoOn()
+    {
+        await using var cluster = new TestCluster { ElectionTimeout = 2000 };
+        var self = cluster.Add(1).Address;
+        cluster.Found(
+            [
+                self,
+                self with { NodeId = 2, Port = TestNode.FreePort() },
+                self with { NodeId = 3, Port = TestNode.FreePort() },
+            ]);
+        await cluster[1].StartAsync(TestCluster.Limit);
+        await using var leader = FakePeer.Call(self, 2);
+        await HeartbeatAsync(leader);
+        using var stop = new CancellationTokenSource();
+        var beating = Enumerable.Range(0, 2).Select(
+            _ => Task.Run(() => HeartbeatsAsync(self, stop.Token))).ToArray();
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+
+        Assert.True(await AskAsync(leader, 5, 0));
+        await cluster.UntilAsync(() => cluster[1].Node.Status.Term > 5, "an election");
+
+        Assert.InRange(clock.ElapsedMilliseconds, 0, cluster.ElectionTimeout / 2);
+        await stop.CancelAsync();
+        await Task.WhenAll(beating);
+    }
+
+    private static async Task HeartbeatsAsync(MemberAddress target, CancellationToken stop)
+    {
+        await using var leader = FakePeer.Call(target, 2);
+        while (!stop.IsCancellationRequested)
+        {
+            await HeartbeatAsync(leader);
+        }
+    }
+
+    private static Task<ReadOnlyMemory<byte>> HeartbeatAsync(PeerChannel target) =>
+        target.CallAsync(
+            MessageType.Append, new FrameWriter().Int64(5).Int64(0).Int64(0).Int64(0).Int32(0),
+            Patience, TestCluster.Limit);
+
     private static async Task<bool> AskAsync(PeerChannel target, long term, long lastIndex)
     {
         var request = new FrameWriter().Int64(term).Int64(lastIndex);
