@@ -128,8 +128,11 @@ verify: ## check format, layering and style without writing
 fix: ## rewrite what verify can mend by itself
 	@$(TOP)/build/fix.sh
 
-bench: all ## measure
-	@$(TOP)/tests/bench/run.sh
+bench: ## measure, beside etcd where it is installed (ETCD=1 fetches it; SECONDS=5 a line)
+	@$(TOP)/build/setup.sh $(if $(ETCD),--bench)
+	@$(MAKE) --no-print-directory all
+	dotnet build $(TOP)/tests/bench/Probes -c Release --nologo -v q
+	@$(TOP)/tests/bench/run.sh $(SECONDS)
 
 clean: ## remove what was built
 	rm -rf $(ARTIFACTS)

@@ -4,10 +4,11 @@
 # is there it changes nothing and does not touch the network.  The .NET SDK is
 # checked, not installed.  Ends non-zero when something is still missing.
 #
-#   build/setup.sh [--network]
+#   build/setup.sh [--network | --bench]
 #
 # --network also installs what tests need to cut servers off from one another;
 # where that is not possible it says so, and those tests are skipped.
+# --bench also fetches etcd, which `make bench` compares with.
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -147,6 +148,25 @@ install_network_tools()
     install_packages "${packages[@]}" || say "setup: cannot install ${packages[*]}"
 }
 
+# Unpacked below artifacts/ only: installed, the package would start a server
+# that nobody asked for.
+fetch_etcd()
+{
+    local target=$PGRAFT_ROOT/artifacts/etcd work
+    if command -v etcd >/dev/null || [ -x "$target/usr/bin/etcd" ]; then
+        return
+    fi
+    command -v apt-get >/dev/null || die "no apt-get here: install etcd yourself"
+    say "setup: fetching etcd-server into $target"
+    work=$(mktemp -d /tmp/pgraft-etcd.XXXXXX)
+    mkdir -p "$target"
+    if ! { (cd "$work" && apt-get download -q etcd-server >&2) && dpkg-deb -x "$work"/*.deb "$target"; }; then
+        rm -rf -- "$work"
+        die "cannot fetch etcd-server (apt-get update first?)"
+    fi
+    rm -rf -- "$work"
+}
+
 check_version()
 {
     local version
@@ -174,6 +194,8 @@ main()
     fi
     if [ "${1:-}" = --network ]; then
         install_network_tools
+    elif [ "${1:-}" = --bench ]; then
+        fetch_etcd
     fi
     check_version
     check_dotnet
