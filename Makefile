@@ -7,7 +7,8 @@
 
 PG_CONFIG ?= pg_config
 SHIM_OBJECTS := pgraft guc guc_check initial_cluster shmem worker core_loader core_wire core_client \
-	status_map log_bridge sql_result sql_status sql_cluster sql_log sql_kv
+	status_map log_bridge sql_result sql_status sql_cluster sql_log sql_kv \
+	sql_recovery
 
 ifdef PGRAFT_SHIM_BUILD
 
@@ -35,21 +36,23 @@ CORE := $(ARTIFACTS)/core/pgraft_core.so
 CORE_SOURCES = $(shell find $(TOP)/src $(TOP)/build \( -name bin -o -name obj \) -prune -o \
 	\( -name '*.cs' -o -name '*.csproj' -o -name '*.props' -o -name '*.targets' \) -print) \
 	$(wildcard $(TOP)/global.json $(TOP)/.editorconfig)
-SHIM_DIR = $(ARTIFACTS)/shim/pg$(shell $(PG_CONFIG) --version 2>/dev/null | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+# Major version, and a sum over the rest: two installations of one version share no objects.
+SHIM_DIR = $(ARTIFACTS)/shim/pg$(shell $(PG_CONFIG) --version 2>/dev/null | \
+	sed 's/[^0-9]*\([0-9]*\).*/\1/')-$(shell $(PG_CONFIG) 2>/dev/null | cksum | cut -d' ' -f1)
 SHIM_MAKE = $(MAKE) -C $(SHIM_DIR) -f $(TOP)/Makefile PGRAFT_SHIM_BUILD=1 PG_CONFIG='$(PG_CONFIG)' \
 	with_llvm=no
 
 export PG_CONFIG
 
 .DEFAULT_GOAL := all
-.PHONY: all help shim core install uninstall setup stage demo test test-long chaos fault-runs verify fix \
-	bench clean check-headers check-dotnet
+.PHONY: all help shim core install uninstall setup stage demo test test-long chaos fault-runs mutations \
+	verify fix bench clean check-headers check-dotnet
 
 all: shim core ## build the shim and the core
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(TOP)/Makefile | expand -t 14
-	@echo "Variables: PG_CONFIG (default pg_config), DESTDIR, KEEP=1 for demo, TIER for test,"
+	@echo "Variables: PG_CONFIG (default pg_config), DESTDIR, KEEP=1 for demo and fault-runs, TIER for test,"
 	@echo "  SECONDS, SEED, NODES, OPTIONS for chaos"
 
 check-headers:
@@ -91,24 +94,30 @@ demo: setup ## show three servers elect, replicate and fail over (KEEP=1 leaves 
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/demo.sh
 
-test: setup ## run all tests but the long ones (TIER=unit runs one tier)
+# The script reads TIER from the environment, where make puts it.
+test: ## run all tests but the long ones (TIER="unit abi" runs some tiers)
+	@$(TOP)/build/setup.sh --network
 	@$(MAKE) --no-print-directory all
-	@$(TOP)/build/test.sh $(if $(TIER),--tier $(TIER))
+	@$(TOP)/build/test.sh
 
-test-long: setup ## measurements that take minutes: memory, CPU, failover times
+test-long: ## tests that take minutes: memory and CPU, failover and start times, large states, each sync's power failure
+	@$(TOP)/build/setup.sh --network
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long
 
-fault-runs: check-dotnet ## seeded fault runs in one process (RUNS=100 SEED=1 SIZE=3, 5, 7 or 0: mixed; AT_ONCE=2)
+mutations: check-dotnet ## take the guards out one by one; each must be missed by a test
+	@$(TOP)/tests/mutations/run.sh
+
+fault-runs: check-dotnet ## seeded fault runs in one process (RUNS=100 SEED=1 SIZE=3, 5, 7 or 0: mixed; AT_ONCE=2; KEEP=1 keeps all histories)
 	dotnet build $(TOP)/tests/PgRaft.Consensus.Tests -c Release --nologo -v q
 	PGRAFT_FAULT_RUNS=$(or $(RUNS),100) PGRAFT_FAULT_SEED=$(or $(SEED),1) \
 	  PGRAFT_FAULT_SIZE=$(or $(SIZE),0) PGRAFT_FAULT_AT_ONCE=$(or $(AT_ONCE),2) \
-	  PGRAFT_FAULT_KEEP=$(ARTIFACTS)/fault-runs \
+	  PGRAFT_FAULT_KEEP=$(ARTIFACTS)/fault-runs PGRAFT_FAULT_KEEP_ALL=$(or $(KEEP),0) \
 	  $(TOP)/tests/PgRaft.Consensus.Tests/bin/Release/net10.0/PgRaft.Consensus.Tests \
 	  -noLogo -noColor -explicit only -method '*.FaultTests.ManyRuns'
 
-chaos: ## real servers under faults (SECONDS=60 SEED=random NODES=3 OPTIONS=)
-	@$(TOP)/build/setup.sh --chaos
+chaos: ## real servers under faults (SECONDS=60 SEED=random NODES=3 OPTIONS=--keep-history and others)
+	@$(TOP)/build/setup.sh --network
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/chaos.sh $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(NODES),--nodes $(NODES)) $(OPTIONS)
@@ -119,8 +128,11 @@ verify: ## check format, layering and style without writing
 fix: ## rewrite what verify can mend by itself
 	@$(TOP)/build/fix.sh
 
-bench: all ## measure
-	@$(TOP)/tests/bench/run.sh
+bench: ## measure, beside etcd where it is installed (ETCD=1 fetches it; SECONDS=5 a line)
+	@$(TOP)/build/setup.sh $(if $(ETCD),--bench)
+	@$(MAKE) --no-print-directory all
+	dotnet build $(TOP)/tests/bench/Probes -c Release --nologo -v q
+	@$(TOP)/tests/bench/run.sh $(SECONDS)
 
 clean: ## remove what was built
 	rm -rf $(ARTIFACTS)

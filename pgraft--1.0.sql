@@ -138,6 +138,11 @@ CREATE FUNCTION pgraft_update_node(node_id integer, address text, port integer) 
 COMMENT ON FUNCTION pgraft_update_node(integer, text, integer) IS
 	'on the leader: changes where peers reach a member; true once the new configuration is committed';
 
+CREATE FUNCTION pgraft_transfer_leadership(target integer DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION pgraft_transfer_leadership(integer) IS
+	'on the leader: hands leadership to a member, by default to the most up-to-date one; true once that one leads; writes wait meanwhile';
+
 CREATE FUNCTION pgraft_test() RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT;
 COMMENT ON FUNCTION pgraft_test() IS
@@ -208,6 +213,37 @@ CREATE FUNCTION pgraft_kv_list_keys(prefix text DEFAULT '') RETURNS SETOF text
 COMMENT ON FUNCTION pgraft_kv_list_keys(text) IS
 	'keys that begin with the prefix, in byte order; linearizable';
 
+-- Snapshots, backups and recovery.  The ones that name a file also ask for
+-- PostgreSQL's own pg_read_server_files or pg_write_server_files.
+
+CREATE FUNCTION pgraft_snapshot() RETURNS bigint
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION pgraft_snapshot() IS
+	'log index of a durable snapshot of all that is applied on this node, taken now unless there is one';
+
+CREATE FUNCTION pgraft_backup(path text) RETURNS bigint
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION pgraft_backup(text) IS
+	'writes the replicated state, with all that was acknowledged before the call, to a new file of the server; its log index; needs pg_write_server_files too';
+
+CREATE FUNCTION pgraft_backup_info(path text,
+	OUT cluster_id text, OUT log_index bigint, OUT term bigint, OUT revision bigint,
+	OUT state_hash text, OUT taken_at timestamptz, OUT node_id integer, OUT version text,
+	OUT size_bytes bigint)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION pgraft_backup_info(text) IS
+	'reads a whole backup file and verifies its checksum; what it says of itself; needs pg_read_server_files too';
+
+CREATE FUNCTION pgraft_restore(path text) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION pgraft_restore(text) IS
+	'founds a new cluster of this node alone, on an empty pgraft.data_dir, with the state of a backup; true once this node leads; needs pg_read_server_files too';
+
+CREATE FUNCTION pgraft_recover_cluster(confirm text) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION pgraft_recover_cluster(text) IS
+	'after a majority is lost for ever: makes this node the only member; confirm must equal pgraft.cluster_id; true once this node leads';
+
 -- Views
 
 CREATE VIEW pgraft.nodes AS SELECT * FROM @extschema@.pgraft_get_nodes();
@@ -240,11 +276,14 @@ REVOKE ALL ON FUNCTION
 	pgraft.get_endpoint_status(),
 	pgraft_init(), pgraft_add_node(integer, text, integer), pgraft_remove_node(integer),
 	pgraft_update_node(integer, text, integer),
+	pgraft_transfer_leadership(integer),
 	pgraft_test(), pgraft_set_debug(boolean), pgraft_replicate_entry(text),
 	pgraft_log_append(bigint, text), pgraft_log_commit(bigint), pgraft_log_apply(bigint),
 	pgraft_log_get_entry(bigint), pgraft_log_sync_with_leader(),
 	pgraft_kv_put(text, text, bigint), pgraft_kv_get(text, text), pgraft_kv_delete(text),
-	pgraft_kv_cas(text, bigint, text), pgraft_kv_exists(text), pgraft_kv_list_keys(text)
+	pgraft_kv_cas(text, bigint, text), pgraft_kv_exists(text), pgraft_kv_list_keys(text),
+	pgraft_snapshot(), pgraft_backup(text), pgraft_backup_info(text), pgraft_restore(text),
+	pgraft_recover_cluster(text)
 	FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION
@@ -258,11 +297,14 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
 	pgraft_init(), pgraft_add_node(integer, text, integer), pgraft_remove_node(integer),
 	pgraft_update_node(integer, text, integer),
+	pgraft_transfer_leadership(integer),
 	pgraft_test(), pgraft_set_debug(boolean), pgraft_replicate_entry(text),
 	pgraft_log_append(bigint, text), pgraft_log_commit(bigint), pgraft_log_apply(bigint),
 	pgraft_log_get_entry(bigint), pgraft_log_sync_with_leader(),
 	pgraft_kv_put(text, text, bigint), pgraft_kv_get(text, text), pgraft_kv_delete(text),
-	pgraft_kv_cas(text, bigint, text), pgraft_kv_exists(text), pgraft_kv_list_keys(text)
+	pgraft_kv_cas(text, bigint, text), pgraft_kv_exists(text), pgraft_kv_list_keys(text),
+	pgraft_snapshot(), pgraft_backup(text), pgraft_backup_info(text), pgraft_restore(text),
+	pgraft_recover_cluster(text)
 	TO pgraft_admin;
 
 GRANT SELECT ON

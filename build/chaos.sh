@@ -2,7 +2,8 @@
 # Runs real servers under faults, checks what clients saw, and sums up
 # (docs/reliability.md).
 #
-#   build/chaos.sh [--seconds N] [--seed N] [--nodes N] [--faults KIND,...] [--stale-reads] [--output DIR]
+#   build/chaos.sh [--seconds N] [--seed N] [--nodes N] [--faults KIND,...] [--keep-history]
+#       [--stale-reads] [--blind-swaps] [--output DIR]
 #
 # Everything must be built first, which `make chaos` sees to.  Ends with 0 when
 # all is well, 1 when the cluster broke a promise (the evidence is then below

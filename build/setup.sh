@@ -3,6 +3,12 @@
 # its headers, a C compiler, make and zlib.  Says what it does; when everything
 # is there it changes nothing and does not touch the network.  The .NET SDK is
 # checked, not installed.  Ends non-zero when something is still missing.
+#
+#   build/setup.sh [--network | --bench]
+#
+# --network also installs what tests need to cut servers off from one another;
+# where that is not possible it says so, and those tests are skipped.
+# --bench also fetches etcd, which `make bench` compares with.
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -127,8 +133,8 @@ network_packages_missing()
     command -v nsenter >/dev/null || printf 'util-linux\n'
 }
 
-# What chaos needs to cut the network between its servers.  It runs without, and
-# says so; so a machine where they cannot be installed is no reason to fail.
+# What tests need to cut the network between servers.  They are skipped without,
+# and say so; so a machine where it cannot be installed is no reason to fail.
 install_network_tools()
 {
     local -a packages
@@ -140,6 +146,25 @@ install_network_tools()
     fi
     update_lists
     install_packages "${packages[@]}" || say "setup: cannot install ${packages[*]}"
+}
+
+# Unpacked below artifacts/ only: installed, the package would start a server
+# that nobody asked for.
+fetch_etcd()
+{
+    local target=$PGRAFT_ROOT/artifacts/etcd work
+    if command -v etcd >/dev/null || [ -x "$target/usr/bin/etcd" ]; then
+        return
+    fi
+    command -v apt-get >/dev/null || die "no apt-get here: install etcd yourself"
+    say "setup: fetching etcd-server into $target"
+    work=$(mktemp -d /tmp/pgraft-etcd.XXXXXX)
+    mkdir -p "$target"
+    if ! { (cd "$work" && apt-get download -q etcd-server >&2) && dpkg-deb -x "$work"/*.deb "$target"; }; then
+        rm -rf -- "$work"
+        die "cannot fetch etcd-server (apt-get update first?)"
+    fi
+    rm -rf -- "$work"
 }
 
 check_version()
@@ -167,8 +192,10 @@ main()
     if ! everything_is_there; then
         install_what_is_missing
     fi
-    if [ "${1:-}" = --chaos ]; then
+    if [ "${1:-}" = --network ]; then
         install_network_tools
+    elif [ "${1:-}" = --bench ]; then
+        fetch_etcd
     fi
     check_version
     check_dotnet

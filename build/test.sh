@@ -21,6 +21,7 @@ readonly RESULTS=$PGRAFT_ROOT/artifacts/results
 passed=0
 failed=0
 skipped=0
+failures=()
 tiers=()
 runner_options=(-trait- "Category=long")
 
@@ -72,6 +73,13 @@ attribute()
     sed -n "s/.*<assembly [^>]*[ ]$2=\"\([0-9]*\)\".*/\1/p" "$1" | head -n 1
 }
 
+# Names of the failed tests in xunit's report.
+failed_tests()
+{
+    [ -f "$1" ] || return 0
+    grep -o '<test [^>]*result="Fail"' "$1" | sed 's/.* name="\([^"]*\)".*/\1/'
+}
+
 # A run that ends badly without naming a failed test (a crash, a class that
 # does not load) counts as one failure.
 count_project()
@@ -85,6 +93,7 @@ count_project()
     if [ "$fail" -eq 0 ] && { [ "$status" -ne 0 ] || [ -z "$pass" ]; }; then
         fail=1
     fi
+    mapfile -t -O "${#failures[@]}" failures < <(failed_tests "$report")
     add_results "${pass:-0}" "$fail" "${skip:-0}" "$tier"
 }
 
@@ -136,8 +145,9 @@ run_tier()
 
 choose_long()
 {
-    runner_options=(-trait "Category=long")
-    [ ${#tiers[@]} -gt 0 ] || tiers=(cluster)
+    # Live, because what they measure is told by tests that pass.
+    runner_options=(-trait "Category=long" -showLiveOutput)
+    [ ${#tiers[@]} -gt 0 ] || tiers=(engine cluster)
 }
 
 parse_options()
@@ -182,12 +192,16 @@ stage_if_needed()
 
 main()
 {
-    local tier
+    local tier name
     parse_options "$@"
     mkdir -p "$RESULTS"
     stage_if_needed
     for tier in "${tiers[@]}"; do
         run_tier "$tier"
+    done
+    # Last, where a log that is cut off still shows them.
+    for name in ${failures[@]+"${failures[@]}"}; do
+        say "FAILED: $name"
     done
     printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

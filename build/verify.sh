@@ -17,7 +17,7 @@ readonly MAX_FILE_LINES=500
 readonly MAX_LINE_COLUMNS=100
 
 readonly CHECKS=(layering banned versions function_length median_length file_length line_length
-    headers top_level c_warnings shell docker abi_calls format)
+    headers top_level c_warnings shell docker abi_calls mutations format)
 
 # Source files of ours, of the kinds given as name patterns, below the given
 # directories (after --).
@@ -194,6 +194,12 @@ check_abi_calls()
             { echo "src/PgRaft.Native: no export pgraft_core_$name"; bad=1; }
     done
     return "$bad"
+}
+
+# What the mutations take out is still there, and so are the tests that must miss it.
+check_mutations()
+{
+    tests/mutations/run.sh --check
 }
 
 check_format()

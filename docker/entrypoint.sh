@@ -11,7 +11,19 @@
 
 set -euo pipefail
 
-if [ "${1:-}" = postgres ]; then
+# As the image's entrypoint does: options alone are options of the server.
+if [[ ${1:-} == -* ]]; then
+    set -- postgres "$@"
+fi
+
+# The server answers these only as its first argument.
+asks_only()
+{
+    [[ ${1:-} == '-?' || ${1:-} == -V || ${1:-} == --help || ${1:-} == --version ||
+        ${1:-} == --describe-config ]]
+}
+
+if [ "${1:-}" = postgres ] && ! asks_only "${2:-}"; then
     shift
     settings=(-c shared_preload_libraries=pgraft)
     while IFS='=' read -r -d '' name value; do

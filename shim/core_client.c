@@ -26,7 +26,6 @@
 #include <unistd.h>
 
 #include "storage/fd.h"
-#include "utils/builtins.h"
 
 /*
  * The core answers within request_timeout.  If it is frozen it does not, and
@@ -283,14 +282,14 @@ receive_frame(PgraftRequest *request, PgraftResponse *response, ReadAhead *ahead
 	ahead->count = receive(request, ahead->bytes, ahead->count, sizeof(header),
 						   sizeof(ahead->bytes), deadline_ns);
 	memcpy(header, ahead->bytes, sizeof(header));
-	bytes = pgraft_response_body_bytes(header);
+	bytes = pgraft_response_body_bytes(request, header);
 	got = Min(ahead->count - sizeof(header), bytes);
 	values = palloc(bytes + 1);
 	memcpy(values, ahead->bytes + sizeof(header), got);
 	ahead->count -= sizeof(header) + got;
 	memmove(ahead->bytes, ahead->bytes + sizeof(header) + got, ahead->count);
 	(void) receive(request, values, got, bytes, bytes, deadline_ns);
-	pgraft_response_parse(response, header, values, bytes);
+	pgraft_response_parse(response, request, header, values, bytes);
 
 	/* Id 0 is about the connection: the core has too many.  Always an error. */
 	if (response->request_id != request->request_id &&
@@ -367,30 +366,33 @@ exchange(PgraftRequest *request, PgraftResponse *response)
 	receive_response(request, response, deadline_ns);
 }
 
-/* An optional text of an error answer. */
-static char *
-next_cstring(PgraftResponse *response)
-{
-	bool		isnull;
-	text	   *value = pgraft_next_text(response, &isnull);
-
-	return isnull ? NULL : text_to_cstring(value);
-}
-
+/*
+ * Raises the error that the answer is.  A defect of the core, or a status that
+ * is not known here, says nothing about a request that changes state.
+ */
 static void
-raise_answer(PgraftResponse *response)
+raise_answer(PgraftRequest *request, PgraftResponse *response)
 {
-	char	   *message = "the cluster worker gave no reason";
+	int32		status = response->status;
+	char	   *message = NULL;
 	char	   *detail = NULL;
 	char	   *hint = NULL;
 
 	if (response->columns == 3 && response->rows == 1)
 	{
-		message = next_cstring(response);
-		detail = next_cstring(response);
-		hint = next_cstring(response);
+		message = pgraft_next_error_text(response);
+		detail = pgraft_next_error_text(response);
+		hint = pgraft_next_error_text(response);
 	}
-	pgraft_raise(response->status, message != NULL ? message : "unknown error", detail, hint);
+	if (message == NULL)
+		message = "the cluster worker gave no reason";
+	if (request->changes_state && pgraft_sqlstate(status) == ERRCODE_INTERNAL_ERROR)
+	{
+		status = PGRAFT_OUTCOME_UNKNOWN;
+		message = psprintf("the outcome of the request to %s is unknown - %s",
+						   request->action, message);
+	}
+	pgraft_raise(status, message, detail, hint);
 }
 
 /*
@@ -420,13 +422,9 @@ pgraft_call(PgraftRequest *request, uint32 columns, PgraftResponse *response)
 	PG_END_TRY();
 
 	if (response->status != PGRAFT_OK)
-		raise_answer(response);
+		raise_answer(request, response);
 	if (response->columns != columns)
-	{
-		pgraft_disconnect();
-		pgraft_raise(PGRAFT_INTERNAL, "the cluster worker's answer has unexpected columns",
-					 NULL, NULL);
-	}
+		pgraft_raise_malformed(request, "It has another number of columns than expected.");
 }
 
 static void
@@ -434,11 +432,7 @@ call_single(PgraftRequest *request, PgraftResponse *response)
 {
 	pgraft_call(request, 1, response);
 	if (response->rows != 1)
-	{
-		pgraft_disconnect();
-		pgraft_raise(PGRAFT_INTERNAL, "the cluster worker's answer is not a single value",
-					 NULL, NULL);
-	}
+		pgraft_raise_malformed(request, "It is not a single value.");
 }
 
 bool

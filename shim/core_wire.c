@@ -10,7 +10,8 @@
  * Threading: the main thread of a backend; no state here.
  *
  * On failure: an error is raised.  A malformed answer also closes the
- * connection, whose stream cannot be trusted any more.
+ * connection, whose stream cannot be trusted any more; as it says nothing, the
+ * outcome of a request that changes state is unknown then.
  */
 #include "pgraft.h"
 
@@ -38,10 +39,20 @@ get_le(const char *from, int bytes)
 	return value;
 }
 
-static void
-malformed(const char *what)
+/*
+ * Raises the error of an answer that cannot be read.  It stands in for the
+ * answer, so no context needs to say that there was none.
+ */
+void
+pgraft_raise_malformed(PgraftRequest *request, const char *what)
 {
 	pgraft_disconnect();
+	request->answered = true;
+	if (request->changes_state)
+		pgraft_raise(PGRAFT_OUTCOME_UNKNOWN,
+					 psprintf("the outcome of the request to %s is unknown - the cluster worker's answer is malformed",
+							  request->action),
+					 what, "Read the state back before deciding to repeat it. The extension and its core library may be of different builds.");
 	ereport(ERROR,
 			(errcode(ERRCODE_PROTOCOL_VIOLATION),
 			 errmsg("pgraft: the cluster worker's answer is malformed"),
@@ -135,19 +146,20 @@ pgraft_request_seal(PgraftRequest *request, uint32 request_id, uint32 timeout_ms
  * How many bytes of values follow a response's header.
  */
 uint32
-pgraft_response_body_bytes(const char *header)
+pgraft_response_body_bytes(PgraftRequest *request, const char *header)
 {
 	uint64		bytes = get_le(header, 4);
 
 	if (bytes < PGRAFT_FRAME_HEADER_BYTES - 4 || bytes > PGRAFT_MAX_FRAME_BYTES)
-		malformed("The length of the frame is out of range.");
+		pgraft_raise_malformed(request, "The length of the frame is out of range.");
 	return (uint32) bytes - (PGRAFT_FRAME_HEADER_BYTES - 4);
 }
 
 void
-pgraft_response_parse(PgraftResponse *response, const char *header, const char *values,
-					  size_t values_bytes)
+pgraft_response_parse(PgraftResponse *response, PgraftRequest *request, const char *header,
+					  const char *values, size_t values_bytes)
 {
+	response->request = request;
 	response->status = (int32) get_le(header + RESPONSE_STATUS_OFFSET, 4);
 	response->request_id = (uint32) get_le(header + RESPONSE_ID_OFFSET, 4);
 	response->columns = (uint32) get_le(header + RESPONSE_COLUMNS_OFFSET, 4);
@@ -157,7 +169,7 @@ pgraft_response_parse(PgraftResponse *response, const char *header, const char *
 
 	/* Each value takes a byte at least. */
 	if ((uint64) response->columns * response->rows > values_bytes)
-		malformed("It announces more values than it has bytes.");
+		pgraft_raise_malformed(request, "It announces more values than it has bytes.");
 }
 
 static const char *
@@ -166,7 +178,7 @@ take(PgraftResponse *response, size_t bytes)
 	const char *at = response->cursor;
 
 	if ((size_t) (response->end - at) < bytes)
-		malformed("A value ends after the frame.");
+		pgraft_raise_malformed(response->request, "A value ends after the frame.");
 	response->cursor += bytes;
 	return at;
 }
@@ -180,7 +192,7 @@ take_tag(PgraftResponse *response, PgraftValueTag expected)
 	if (tag == PGRAFT_VALUE_NULL)
 		return false;
 	if (tag != (int) expected)
-		malformed("A value has another type than expected.");
+		pgraft_raise_malformed(response->request, "A value has another type than expected.");
 	return true;
 }
 
@@ -233,6 +245,32 @@ pgraft_next_text(PgraftResponse *response, bool *isnull)
 }
 
 /*
+ * The next text of an error, or NULL.  It must not end in an error of its own,
+ * which would hide what the answer says of the outcome: what the database's
+ * encoding may not be able to show becomes question marks.
+ */
+char *
+pgraft_next_error_text(PgraftResponse *response)
+{
+	uint32		length;
+	char	   *result;
+
+	if (!take_tag(response, PGRAFT_VALUE_TEXT))
+		return NULL;
+	length = (uint32) get_le(take(response, 4), 4);
+	result = pnstrdup(take(response, length), length);
+	if (GetDatabaseEncoding() == PG_UTF8 &&
+		pg_verify_mbstr(PG_UTF8, result, (int) strlen(result), true))
+		return result;
+	for (char *c = result; *c != '\0'; c++)
+	{
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+	}
+	return result;
+}
+
+/*
  * Passes over the next value, of any type.
  */
 void
@@ -257,5 +295,5 @@ pgraft_skip_value(PgraftResponse *response)
 			(void) take(response, get_le(take(response, 4), 4));
 			return;
 	}
-	malformed("A value has an unknown type.");
+	pgraft_raise_malformed(response->request, "A value has an unknown type.");
 }

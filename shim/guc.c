@@ -168,7 +168,7 @@ define_metrics(void)
 			   &metrics_port, 1, 65535, PGC_SIGHUP, 0);
 	define_string("pgraft.metrics_address",
 				  "Address the metrics are served on.",
-				  &metrics_address, PGC_SIGHUP, pgraft_check_address);
+				  &metrics_address, PGC_SIGHUP, pgraft_check_bind_address);
 }
 
 static void
@@ -179,16 +179,16 @@ define_security(void)
 				&auth_enabled, PGC_POSTMASTER, pgraft_check_auth_enabled);
 	define_string("pgraft.cluster_secret_file",
 				  "File that holds the cluster secret; only its owner may have access.",
-				  &cluster_secret_file, PGC_POSTMASTER, pgraft_check_secret_file);
+				  &cluster_secret_file, PGC_POSTMASTER, pgraft_check_private_file);
 	define_bool("pgraft.tls_enabled",
 				"Mutual TLS between peers.",
 				&tls_enabled, PGC_POSTMASTER, pgraft_check_tls_enabled);
 	define_string("pgraft.tls_cert_file", "Certificate of this node.",
-				  &tls_cert_file, PGC_SIGHUP, NULL);
+				  &tls_cert_file, PGC_SIGHUP, pgraft_check_public_file);
 	define_string("pgraft.tls_key_file", "Private key of this node.",
-				  &tls_key_file, PGC_SIGHUP, NULL);
+				  &tls_key_file, PGC_SIGHUP, pgraft_check_private_file);
 	define_string("pgraft.tls_ca_file", "Certificates that sign the peers' certificates.",
-				  &tls_ca_file, PGC_SIGHUP, NULL);
+				  &tls_ca_file, PGC_SIGHUP, pgraft_check_public_file);
 }
 
 /*

@@ -14,11 +14,14 @@
  */
 #include "pgraft.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #define MAX_CLUSTER_ID_BYTES 64
-#define MAX_HOST_BYTES 255
+#define MAX_HOST_BYTES 253
 
 /* The part of a member's election timeout that lost heartbeats may take. */
 #define MIN_HEARTBEATS_PER_TIMEOUT 3
@@ -41,24 +44,60 @@ pgraft_check_cluster_id(char **newval, void **extra, GucSource source)
 	return false;
 }
 
-/*
- * Whether these bytes can be a host name, an IPv4 or a bare IPv6 address.  No
- * name is looked up: a peer that is not known yet is not a wrong setting.
- */
-bool
-pgraft_is_host(const char *host, size_t length)
+static bool
+is_host_name(const char *host, size_t length)
 {
-	if (length == 0 || length > MAX_HOST_BYTES)
+	bool		has_letter = false;
+
+	if (host[0] == '-' || host[0] == '.')
 		return false;
 	for (size_t i = 0; i < length; i++)
 	{
 		char		c = host[i];
+		bool		is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			  c == '.' || c == '-' || c == '_' || c == ':' || c == '%'))
+		if (!is_letter && !(c >= '0' && c <= '9') && c != '.' && c != '-' && c != '_')
 			return false;
+		has_letter = has_letter || !((c >= '0' && c <= '9') || c == '.');
 	}
-	return true;
+	/* Digits and dots alone are an IPv4 address or nothing. */
+	return has_letter;
+}
+
+/*
+ * Whether it is an IP address that names one machine; an IPv6 address may have a
+ * zone.
+ */
+static bool
+is_ip_address(const char *host, size_t length)
+{
+	char		text[MAX_HOST_BYTES + 1];
+	struct in_addr v4;
+	struct in6_addr v6;
+
+	strlcpy(text, host, length + 1);
+	if (inet_pton(AF_INET, text, &v4) == 1)
+		return v4.s_addr != htonl(INADDR_ANY);
+	text[strcspn(text, "%")] = '\0';
+	return inet_pton(AF_INET6, text, &v6) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
+
+/*
+ * Whether peers can dial it: a host name, an IPv4 or a bare IPv6 address, no
+ * wildcard.  No name is looked up: a peer that is not known yet is not a wrong
+ * setting.  The core has the same rule (MemberSyntax.cs).
+ */
+bool
+pgraft_is_host(const char *host, size_t length)
+{
+	return length > 0 && length <= MAX_HOST_BYTES &&
+		(is_host_name(host, length) || is_ip_address(host, length));
+}
+
+static bool
+is_wildcard(const char *host)
+{
+	return strcmp(host, "*") == 0 || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
 bool
@@ -66,17 +105,23 @@ pgraft_check_address(char **newval, void **extra, GucSource source)
 {
 	if (pgraft_is_host(*newval, strlen(*newval)))
 		return true;
-	GUC_check_errdetail("It must be a host name or an IP address, without a port, spaces or brackets.");
+	GUC_check_errdetail("It must be a host name or an IP address of one machine, without a port, spaces or brackets.");
 	GUC_check_errhint("Use an address such as \"10.0.1.11\" or \"node1.example.com\".");
 	return false;
 }
 
+/* An address to bind. */
+bool
+pgraft_check_bind_address(char **newval, void **extra, GucSource source)
+{
+	return is_wildcard(*newval) || pgraft_check_address(newval, extra, source);
+}
+
+/* As above; empty stands for pgraft.address. */
 bool
 pgraft_check_listen_address(char **newval, void **extra, GucSource source)
 {
-	if ((*newval)[0] == '\0' || strcmp(*newval, "*") == 0)
-		return true;
-	return pgraft_check_address(newval, extra, source);
+	return (*newval)[0] == '\0' || pgraft_check_bind_address(newval, extra, source);
 }
 
 bool
@@ -96,25 +141,46 @@ pgraft_check_data_dir(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-bool
-pgraft_check_secret_file(char **newval, void **extra, GucSource source)
+/*
+ * Whether a file can be used, if one is named.  A private one is for its owner
+ * alone.
+ */
+static bool
+is_usable_file(const char *path, bool is_private)
 {
 	struct stat st;
 
-	if ((*newval)[0] == '\0')
+	if (path[0] == '\0')
 		return true;
-	if (stat(*newval, &st) != 0)
+	if (stat(path, &st) != 0 || access(path, R_OK) != 0)
 	{
-		GUC_check_errdetail("The file cannot be examined: %m.");
+		GUC_check_errdetail("The file cannot be read: %m.");
 		return false;
 	}
-	if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+	if (!S_ISREG(st.st_mode))
 	{
-		GUC_check_errdetail("It is not a regular file that only its owner has access to.");
-		GUC_check_errhint("Run \"chmod 600\" on the file.");
+		GUC_check_errdetail("It is not a regular file.");
+		return false;
+	}
+	if (is_private && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+	{
+		GUC_check_errdetail("Others than its owner have access to the file.");
+		GUC_check_errhint("Run \"chmod 600\" on it.");
 		return false;
 	}
 	return true;
+}
+
+bool
+pgraft_check_private_file(char **newval, void **extra, GucSource source)
+{
+	return is_usable_file(*newval, true);
+}
+
+bool
+pgraft_check_public_file(char **newval, void **extra, GucSource source)
+{
+	return is_usable_file(*newval, false);
 }
 
 /*

@@ -12,8 +12,11 @@
  */
 #include "pgraft.h"
 
-/* Bound on one call, so that a chatty core cannot keep the worker from stopping. */
-#define MAX_RECORDS_PER_CALL 1000
+/*
+ * Bound on one call, so that a chatty core cannot keep the worker from stopping.
+ * As many as the core keeps: what was there at the call is reported by it.
+ */
+#define MAX_RECORDS_PER_CALL 1024
 
 /*
  * An error record goes out at ERROR for whoever searches the log, but it is

@@ -47,9 +47,11 @@ extern void pgraft_fill_config(PgraftConfig *config);
 
 extern bool pgraft_check_cluster_id(char **newval, void **extra, GucSource source);
 extern bool pgraft_check_address(char **newval, void **extra, GucSource source);
+extern bool pgraft_check_bind_address(char **newval, void **extra, GucSource source);
 extern bool pgraft_check_listen_address(char **newval, void **extra, GucSource source);
 extern bool pgraft_check_data_dir(char **newval, void **extra, GucSource source);
-extern bool pgraft_check_secret_file(char **newval, void **extra, GucSource source);
+extern bool pgraft_check_private_file(char **newval, void **extra, GucSource source);
+extern bool pgraft_check_public_file(char **newval, void **extra, GucSource source);
 extern bool pgraft_check_auth_enabled(bool *newval, void **extra, GucSource source);
 extern bool pgraft_check_tls_enabled(bool *newval, void **extra, GucSource source);
 extern void pgraft_check_settings(void);
@@ -75,6 +77,7 @@ typedef struct PgraftShared
 	pg_atomic_uint64 epoch;		/* one more at each start of the worker */
 	pg_atomic_uint32 worker_pid;
 	pg_atomic_uint32 failures;	/* starts in a row that ended in an error */
+	pg_atomic_uint64 failed_at; /* when the last did, a TimestampTz */
 	pg_atomic_uint32 debug;		/* as last set by pgraft_set_debug() */
 	slock_t		lock;
 	int32		state;			/* PgraftWorkerState */
@@ -138,6 +141,7 @@ typedef struct PgraftRequest
 
 typedef struct PgraftResponse
 {
+	PgraftRequest *request;		/* the one it answers */
 	int32		status;			/* PgraftStatusCode */
 	uint32		request_id;
 	uint32		columns;
@@ -157,13 +161,15 @@ extern void pgraft_add_int32(PgraftRequest *request, int32 value);
 extern void pgraft_add_int64(PgraftRequest *request, int64 value);
 extern void pgraft_add_text(PgraftRequest *request, const text *value);
 extern void pgraft_request_seal(PgraftRequest *request, uint32 request_id, uint32 timeout_ms);
-extern uint32 pgraft_response_body_bytes(const char *header);
-extern void pgraft_response_parse(PgraftResponse *response, const char *header,
-								  const char *values, size_t values_bytes);
+PGRAFT_NORETURN extern void pgraft_raise_malformed(PgraftRequest *request, const char *what);
+extern uint32 pgraft_response_body_bytes(PgraftRequest *request, const char *header);
+extern void pgraft_response_parse(PgraftResponse *response, PgraftRequest *request,
+								  const char *header, const char *values, size_t values_bytes);
 extern bool pgraft_next_bool(PgraftResponse *response, bool *isnull);
 extern int32 pgraft_next_int32(PgraftResponse *response, bool *isnull);
 extern int64 pgraft_next_int64(PgraftResponse *response, bool *isnull);
 extern text *pgraft_next_text(PgraftResponse *response, bool *isnull);
+extern char *pgraft_next_error_text(PgraftResponse *response);
 extern void pgraft_skip_value(PgraftResponse *response);
 
 /* ---- core_client.c: the backend's connection to the core ---- */

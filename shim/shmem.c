@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "storage/lwlock.h"
+#include "utils/timestamp.h"
 
 /* A writer is done within a microsecond unless it is descheduled or frozen. */
 #define MAX_READ_TRIES 1000
@@ -55,6 +56,7 @@ startup_shmem(void)
 		pg_atomic_init_u64(&shared->epoch, 0);
 		pg_atomic_init_u32(&shared->worker_pid, 0);
 		pg_atomic_init_u32(&shared->failures, 0);
+		pg_atomic_init_u64(&shared->failed_at, 0);
 		pg_atomic_init_u32(&shared->debug, 0);
 		SpinLockInit(&shared->lock);
 		shared->state = PGRAFT_WORKER_STOPPED;
@@ -222,6 +224,7 @@ void
 pgraft_worker_failed(const char *error)
 {
 	pg_atomic_fetch_add_u32(&shared->failures, 1);
+	pg_atomic_write_u64(&shared->failed_at, (uint64) GetCurrentTimestamp());
 	set_own_state(PGRAFT_WORKER_ERROR, error);
 }
 

@@ -22,6 +22,7 @@ PG_FUNCTION_INFO_V1(pgraft_init);
 PG_FUNCTION_INFO_V1(pgraft_add_node);
 PG_FUNCTION_INFO_V1(pgraft_remove_node);
 PG_FUNCTION_INFO_V1(pgraft_update_node);
+PG_FUNCTION_INFO_V1(pgraft_transfer_leadership);
 PG_FUNCTION_INFO_V1(pgraft_get_nodes);
 PG_FUNCTION_INFO_V1(pgraft_get_nodes_from_raft);
 PG_FUNCTION_INFO_V1(pgraft_get_endpoint_status);
@@ -110,6 +111,20 @@ pgraft_update_node(PG_FUNCTION_ARGS)
 	pgraft_add_int32(&request, PG_GETARG_INT32(0));
 	pgraft_add_text(&request, PG_GETARG_TEXT_PP(1));
 	pgraft_add_int32(&request, PG_GETARG_INT32(2));
+	PG_RETURN_BOOL(pgraft_call_bool(&request));
+}
+
+/* Without a target, or with a null one, the best of the others takes over. */
+Datum
+pgraft_transfer_leadership(PG_FUNCTION_ARGS)
+{
+	PgraftRequest request;
+
+	pgraft_request_init(&request, PGRAFT_REQ_TRANSFER_LEADERSHIP, true, "transfer leadership");
+	if (PG_ARGISNULL(0))
+		pgraft_add_null(&request);
+	else
+		pgraft_add_int32(&request, PG_GETARG_INT32(0));
 	PG_RETURN_BOOL(pgraft_call_bool(&request));
 }
 

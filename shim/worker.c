@@ -29,6 +29,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "tcop/tcopprot.h"
+#include "utils/timestamp.h"
 
 #define RESTART_SECONDS 2
 #define MAX_HOLD_MS 60000
@@ -106,6 +107,13 @@ hold_ms(uint32 failures)
 	return failures > 5 ? MAX_HOLD_MS : Min(4000L << (failures - 2), MAX_HOLD_MS);
 }
 
+/* Whether the settings were read again between the last failure and the fork. */
+static bool
+reloaded_since_failure(void)
+{
+	return (uint64) PgReloadTime > pg_atomic_read_u64(&pgraft_shared()->failed_at);
+}
+
 /* Spaces out starts that fail again and again; the state stays ERROR. */
 static void
 hold_after_failures(void)
@@ -113,7 +121,7 @@ hold_after_failures(void)
 	int64		deadline_ns = pgraft_now_ns() +
 		hold_ms(pg_atomic_read_u32(&pgraft_shared()->failures)) * NS_PER_MS;
 
-	while (!ConfigReloadPending)
+	while (!ConfigReloadPending && !reloaded_since_failure())
 	{
 		int64		left_ms = (deadline_ns - pgraft_now_ns()) / NS_PER_MS;
 
@@ -212,16 +220,30 @@ core_state(PgraftStatus *status)
 	return last;
 }
 
+/*
+ * The core's state, and then what it had to say until it came to that state:
+ * looked at the other way round, the last records of a core that ends would be
+ * lost with the worker.
+ */
+static PgraftWorkerState
+listen_to_core(PgraftStatus *status)
+{
+	PgraftWorkerState state;
+
+	clear_wake_fd();
+	state = core_state(status);
+	if (!pgraft_drain_log(&core))
+		SetLatch(MyLatch);
+	return state;
+}
+
 static void
 follow_core(void)
 {
 	static bool started = false;
 	PgraftStatus status = {0};
 
-	clear_wake_fd();
-	if (!pgraft_drain_log(&core))
-		SetLatch(MyLatch);
-	switch (core_state(&status))
+	switch (listen_to_core(&status))
 	{
 		case PGRAFT_WORKER_ERROR:
 			fail(status.error_status, status.error);
@@ -266,11 +288,8 @@ stop_core(void)
 	for (;;)
 	{
 		int64		left_ms = (deadline_ns - pgraft_now_ns()) / NS_PER_MS;
-		PgraftWorkerState state;
+		PgraftWorkerState state = listen_to_core(&status);
 
-		clear_wake_fd();
-		(void) pgraft_drain_log(&core);
-		state = core_state(&status);
 		if (state == PGRAFT_WORKER_ERROR)
 			ereport(WARNING,
 					(errmsg("pgraft: the cluster worker failed: %s", status.error)));

@@ -44,7 +44,8 @@ public interface IRaftNode : IAsyncDisposable
 
     /// <summary>Founds a cluster of this node alone; returns once it leads.</summary>
     /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/> when a configuration
-    /// exists.</exception>
+    /// exists; <see cref="StatusCode.OutcomeUnknown"/> when it may be on disk, but this node does
+    /// not lead it yet.</exception>
     Task FoundAsync(CancellationToken token);
 
     /// <summary>
@@ -127,10 +128,34 @@ public interface IRaftNode : IAsyncDisposable
     Task RemoveMemberAsync(int nodeId, CancellationToken token);
 
     /// <summary>
-    /// Gives up leadership and returns once another member leads (its node id), or throws
-    /// <see cref="StatusCode.TimedOut"/>.
+    /// Gives up leadership, to the most up-to-date other that answers if one takes it, and returns
+    /// once another member leads (its node id), or throws <see cref="StatusCode.TimedOut"/>.
+    /// Refused with <see cref="StatusCode.WrongState"/> during a membership change.
     /// </summary>
     Task<int> YieldLeadershipAsync(CancellationToken token);
+
+    /// <summary>
+    /// Leader only: hands leadership to a member and returns once this node has seen it lead a
+    /// newer term, with an entry of that term committed. Meanwhile proposals wait.
+    /// </summary>
+    /// <param name="targetId">A member, which may be this node, if it is confirmed to lead; 0 = the
+    /// most up-to-date other that answers.</param>
+    /// <param name="token">Ends the waiting, and the transfer while it can still be called off.
+    /// </param>
+    /// <exception cref="PgraftException"><see cref="StatusCode.BadArgument"/> when the target is
+    /// not a member; <see cref="StatusCode.WrongState"/> when it does not answer, nobody is there,
+    /// or a transfer or membership change is in progress; <see cref="StatusCode.NotDone"/> when it
+    /// did not catch up or take over in time, or another leads;
+    /// <see cref="StatusCode.OutcomeUnknown"/> when the waiting ended after it was asked.
+    /// </exception>
+    Task TransferLeadershipAsync(int targetId, CancellationToken token);
+
+    /// <summary>
+    /// If this node leads, hands leadership to another member, to be called before
+    /// <see cref="StopAsync"/>. Returns when another leads, and within an election timeout or two
+    /// seconds in any case; does not throw.
+    /// </summary>
+    Task PrepareToStopAsync();
 
     /// <summary>Members of the committed configuration, by node id.</summary>
     IReadOnlyList<MemberView> GetMembers();
@@ -148,6 +173,51 @@ public interface IRaftNode : IAsyncDisposable
     /// </summary>
     /// <exception cref="PgraftException">Disk full, I/O error.</exception>
     Task ProbeStorageAsync(CancellationToken token);
+
+    /// <summary>
+    /// Takes a snapshot of what is applied here, unless one covers it already; waits for one that
+    /// is being written.
+    /// </summary>
+    /// <returns>Index of the snapshot, durable.</returns>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/>: nothing was applied
+    /// yet. <see cref="StatusCode.DiskFull"/>: the old one stays.</exception>
+    /// <exception cref="OperationCanceledException">It goes on being written.</exception>
+    Task<long> SnapshotAsync(CancellationToken token);
+
+    /// <summary>
+    /// Writes the state as applied here to a file that must not exist, complete and durable or not
+    /// at all. A caller that wants everything acknowledged so far makes a read barrier first.
+    /// </summary>
+    /// <param name="path">Absolute.</param>
+    /// <param name="token">Ends the writing; nothing is left then.</param>
+    /// <exception cref="PgraftException"><see cref="StatusCode.BadArgument"/>,
+    /// <see cref="StatusCode.NotAllowed"/>, <see cref="StatusCode.DiskFull"/>,
+    /// <see cref="StatusCode.IoError"/>, all about the path.</exception>
+    Task<BackupInfo> BackupAsync(string path, CancellationToken token);
+
+    /// <summary>Reads a whole backup file and compares its checksum.</summary>
+    /// <exception cref="PgraftException">As for <see cref="BackupAsync"/>;
+    /// <see cref="StatusCode.BadArgument"/> also when it is damaged.</exception>
+    Task<BackupInfo> ReadBackupAsync(string path, CancellationToken token);
+
+    /// <summary>
+    /// Founds a cluster of this node alone with the state of a backup; returns once it leads.
+    /// </summary>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/>: this node belongs to
+    /// a cluster. <see cref="StatusCode.BadArgument"/>: the file is damaged, no backup, or of
+    /// another cluster; nothing has changed. <see cref="StatusCode.OutcomeUnknown"/>: time ran out
+    /// after the state was taken over.</exception>
+    Task<BackupInfo> RestoreAsync(string path, CancellationToken token);
+
+    /// <summary>
+    /// After a majority is lost for ever: makes this node the only member of a new founding, with
+    /// all that its log holds; returns once it leads.
+    /// </summary>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/>: a leader is known, a
+    /// majority answers, a member that answers has a newer log, or this node is no member; nothing
+    /// has changed. <see cref="StatusCode.OutcomeUnknown"/>: time ran out, or the disk failed,
+    /// when the configuration was being written or had been.</exception>
+    Task<RecoveryResult> RecoverAloneAsync(CancellationToken token);
 
     /// <summary>Takes over the settings that may change at run time.</summary>
     void Reload(RuntimeOptions options);

@@ -173,6 +173,23 @@ internal static class Invariants
         }
     }
 
+    /// <summary>
+    /// Lease before consent: a leader lets another member stand, and voters forget their faith in
+    /// the leader for it, only after it has given up the lease of its term for good.
+    /// </summary>
+    /// <param name="term">The term whose leader consents.</param>
+    /// <param name="cededTerm">Newest term whose lease it has given up.</param>
+    /// <param name="leaseNs">End of the lease it holds; 0 = none.</param>
+    /// <remarks><i>Source</i>: Ongaro 2014 §4.2.3 and §6.4.1.</remarks>
+    public static void LeaseBeforeConsent(long term, long cededTerm, long leaseNs)
+    {
+        if (cededTerm < term || leaseNs != 0)
+        {
+            Broken($"lease before consent: the leader of term {term} lets another stand with a "
+                + $"lease until {leaseNs}, having given up those up to term {cededTerm}");
+        }
+    }
+
     [DoesNotReturn]
     private static void Broken(string what) => throw new InvariantViolatedException(what);
 }

@@ -144,6 +144,13 @@ public enum JoinStage
 public sealed record LogEntryView(
     long Index, long Term, bool IsConfiguration, ReadOnlyMemory<byte> Payload);
 
+/// <summary>What a member had when it went on alone.</summary>
+/// <param name="CommitIndex">Highest index it knew to be committed.</param>
+/// <param name="LastIndex">End of its log, all of which was kept. What was acknowledged beyond is
+/// lost.</param>
+/// <param name="LostMembers">Members that were left.</param>
+public sealed record RecoveryResult(long CommitIndex, long LastIndex, int LostMembers);
+
 /// <summary>Settings fixed for the life of the node.</summary>
 public sealed record NodeOptions
 {

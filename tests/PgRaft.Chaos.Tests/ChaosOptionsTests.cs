@@ -14,9 +14,22 @@ public sealed class ChaosOptionsTests
             ["--seconds", "90", "--seed", "7", "--nodes", "5", "--faults", "kill-all,disk-full"]);
 
         Assert.Equal(90, options.Seconds);
+        Assert.False(options.KeepHistory);
         Assert.Equal(["kill-all", "disk-full"], options.Faults);
         Assert.Equal(
             "make chaos SECONDS=90 SEED=7 NODES=5 OPTIONS='--faults kill-all,disk-full'",
+            options.Replay);
+    }
+
+    [Fact]
+    public void Options_without_a_value_are_read()
+    {
+        var options = ChaosOptions.Parse(
+            ["--keep-history", "--seed", "7", "--blind-swaps", "--stale-reads"]);
+
+        Assert.True(options.KeepHistory && options.BlindSwaps && options.StaleReads);
+        Assert.Equal(
+            "make chaos SECONDS=60 SEED=7 NODES=3 OPTIONS='--stale-reads --blind-swaps'",
             options.Replay);
     }
 

@@ -3,8 +3,10 @@
 //
 // Threading: one run at a time. Failure: the report, with the command that repeats the run.
 
+using PgRaft.Chaos.Faults;
 using PgRaft.Chaos.Network;
 using PgRaft.Harness;
+using PgRaft.Histories;
 using Xunit.Sdk;
 using Xunit.v3;
 
@@ -20,14 +22,58 @@ public sealed class ChaosRunTests
     {
         await NeedsNetworkAsync();
 
-        // Its faults once removed a healthy member while another was down.
-        var options = new ChaosOptions { Seconds = 60, Seed = 771198 };
+        // Its faults once removed a healthy member while another was down; with kinds that came
+        // later it would be another plan.
+        var options = new ChaosOptions
+        {
+            Seconds = 60,
+            Seed = 771198,
+            Faults = [.. FaultCatalog.Kinds.Except(["hung-disk"])],
+            KeepHistory = true,
+            Output = Directory.CreateTempSubdirectory("pgraft-chaos-").FullName,
+        };
         var report = await ChaosRun.RunAsync(options, Show);
 
         Assert.True(report.Violations.Count == 0, report.Summary());
+        RequireWhole(HistoryFile.Read(options.HistoryFile), report);
+        Directory.Delete(options.Output, recursive: true);
+        Assert.True(report.Tally.StaleRefused > 0, report.Summary());
         Assert.Empty(report.NetworkMissing);
         Assert.True(report.Faults.Values.Sum() > 3, report.Summary());
         Assert.True(report.VerifiedWrites > 500, report.Summary());
+    }
+
+    [Fact]
+    public async Task Swaps_that_do_not_compare_are_caught()
+    {
+        var options = new ChaosOptions
+        {
+            Seconds = 10,
+            BlindSwaps = true,
+            Faults = ["stop-leader"],
+            Output = Directory.CreateTempSubdirectory("pgraft-chaos-").FullName,
+        };
+
+        var report = await ChaosRun.RunAsync(options, Show);
+        report.WriteEvidence();
+
+        Assert.Contains(
+            report.Violations,
+            v => v.StartsWith("not linearizable: key 'chaos/0/swapped/", StringComparison.Ordinal));
+        Assert.Contains(
+            HistoryFile.Read(options.HistoryFile), o => o is { Kind: OperationKind.Cas });
+        Directory.Delete(options.Output, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_disk_that_hangs_is_seen_through()
+    {
+        var options = new ChaosOptions { Seconds = 15, Seed = 3, Faults = ["hung-disk"] };
+
+        var report = await ChaosRun.RunAsync(options, Show);
+
+        Assert.True(report.Violations.Count == 0, report.Summary());
+        Assert.True(report.Faults["hung-disk"] > 0, report.Summary());
     }
 
     [Fact]
@@ -47,11 +93,25 @@ public sealed class ChaosRunTests
             report.Violations, v => v.StartsWith("not linearizable", StringComparison.Ordinal));
     }
 
+    // The file has all stretches and kinds, and whoever checks it finds nothing either.
+    private static void RequireWhole(IReadOnlyList<Operation> read, ChaosReport report)
+    {
+        var kinds = read.CountBy(o => o.Kind).ToDictionary(k => k.Key, k => (long)k.Value);
+        Assert.Equal(report.Operations, kinds);
+        Assert.Equal(Enum.GetValues<OperationKind>(), report.Operations.Keys);
+        Assert.Contains(read, o => o is { Kind: OperationKind.Cas, Swapped: true, Revision: > 0 });
+        Assert.Contains(
+            read, o => o is { Kind: OperationKind.Cas, Swapped: false, Outcome: Outcome.Ok });
+        Assert.IsType<CheckResult.Linearizable>(RegisterChecker.Check(
+            [.. read.Where(o => o.Kind != OperationKind.Append)], TimeSpan.FromSeconds(60)));
+        Assert.IsType<CheckResult.Linearizable>(AppendChecker.Check(read));
+    }
+
     private static async Task NeedsNetworkAsync()
     {
         var (network, reason) = await NodeNetwork.TryCreateAsync(1);
         Assert.SkipWhen(network is null, reason);
-        network!.Remove();
+        network!.Dispose();
     }
 
     private static void Show(string line)

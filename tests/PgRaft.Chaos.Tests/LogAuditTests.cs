@@ -20,7 +20,7 @@ public sealed class LogAuditTests
     public void What_was_acknowledged_and_is_there_is_right()
     {
         _audit.AppendEnded("a", Outcome.Ok, 1, 7);
-        _audit.PutEnded("b", Outcome.Ok);
+        _audit.WriteEnded("b", Outcome.Ok);
         _audit.AppendEnded("c", Outcome.Unknown, 0, 7);
         _audit.AppendEnded("d", Outcome.Failed, 0, 7);
         Entry(1, 7, "a");
@@ -34,9 +34,24 @@ public sealed class LogAuditTests
     }
 
     [Fact]
+    public void A_swap_is_in_the_log_whether_or_not_it_held()
+    {
+        _audit.WriteEnded("a", Outcome.Ok);
+        _audit.WriteEnded("b", Outcome.Failed);
+        const string Key = "chaos/0/swapped/0/0";
+        Observe(1, new { index = 1, term = 7, type = "kv_cas", key = Key, value = "a" });
+        _audit.Verify();
+        Assert.Empty(_wrong);
+        Assert.Equal(1, _audit.Verified);
+
+        Observe(2, new { index = 2, term = 7, type = "kv_cas", key = Key, value = "b" });
+        Assert.Contains("reported as not done", Assert.Single(_wrong));
+    }
+
+    [Fact]
     public void A_lost_write_is_seen()
     {
-        _audit.PutEnded("a", Outcome.Ok);
+        _audit.WriteEnded("a", Outcome.Ok);
         _audit.AppendEnded("b", Outcome.Ok, 1, 7);
         _audit.Verify();
 
@@ -101,7 +116,7 @@ public sealed class LogAuditTests
         _audit.AppendEnded("a", Outcome.Failed, 0, 7);
         Entry(1, 7, "a");
         Entry(2, 7, "b");
-        _audit.PutEnded("b", Outcome.Failed);
+        _audit.WriteEnded("b", Outcome.Failed);
 
         Assert.Equal(2, _wrong.Count);
         Assert.All(_wrong, w => Assert.Contains("reported as not done", w));
@@ -115,7 +130,7 @@ public sealed class LogAuditTests
         Assert.Equal(1, _audit.Covered);
 
         _audit.AllCompactedBefore(4);
-        _audit.PutEnded("b", Outcome.Ok);
+        _audit.WriteEnded("b", Outcome.Ok);
         _audit.Verify();
 
         Assert.Equal(4, _audit.Covered);

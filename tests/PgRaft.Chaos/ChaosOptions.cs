@@ -10,8 +10,8 @@ namespace PgRaft.Chaos;
 internal sealed record ChaosOptions
 {
     public const string Usage =
-        "PgRaft.Chaos [--seconds N] [--seed N] [--nodes N] [--faults KIND,...] [--stale-reads] "
-        + "[--output DIRECTORY]";
+        "PgRaft.Chaos [--seconds N] [--seed N] [--nodes N] [--faults KIND,...] "
+        + "[--keep-history] [--stale-reads] [--blind-swaps] [--output DIRECTORY]";
 
     /// <summary>How long faults are injected, founding and final checks not counted.</summary>
     public int Seconds { get; init; } = 60;
@@ -27,7 +27,16 @@ internal sealed record ChaosOptions
     /// they had asked the cluster.</summary>
     public bool StaleReads { get; init; }
 
-    /// <summary>Where the evidence of a violation goes.</summary>
+    /// <summary>The other one: swaps do not compare and are recorded as if they had.</summary>
+    public bool BlindSwaps { get; init; }
+
+    /// <summary>The history of the whole run is written, whatever comes of it.</summary>
+    public bool KeepHistory { get; init; }
+
+    /// <summary>The file of that history.</summary>
+    public string HistoryFile => Path.Combine(Output, "history.jsonl");
+
+    /// <summary>Where the evidence of a violation goes, and the history.</summary>
     public string Output { get; init; } = Path.Combine(TestRun.Top, "artifacts", "chaos");
 
     /// <summary>The command that repeats this run's schedule of faults.</summary>
@@ -42,7 +51,9 @@ internal sealed record ChaosOptions
             string faults = Faults.Count == FaultCatalog.Kinds.Count
                 ? ""
                 : $"--faults {string.Join(',', Faults)}";
-            string all = $"{faults}{(StaleReads ? " --stale-reads" : "")}".Trim();
+            string stale = StaleReads ? " --stale-reads" : "";
+            string blind = BlindSwaps ? " --blind-swaps" : "";
+            string all = $"{faults}{stale}{blind}".Trim();
             return all.Length == 0 ? "" : $" OPTIONS='{all}'";
         }
     }
@@ -53,9 +64,9 @@ internal sealed record ChaosOptions
         for (var at = 0; at < arguments.Count; at++)
         {
             var name = arguments[at];
-            if (name == "--stale-reads")
+            if (options.With(name) is { } switched)
             {
-                options = options with { StaleReads = true };
+                options = switched;
             }
             else
             {
@@ -67,6 +78,17 @@ internal sealed record ChaosOptions
         }
 
         return options;
+    }
+
+    private ChaosOptions? With(string name)
+    {
+        return name switch
+        {
+            "--keep-history" => this with { KeepHistory = true },
+            "--stale-reads" => this with { StaleReads = true },
+            "--blind-swaps" => this with { BlindSwaps = true },
+            _ => null,
+        };
     }
 
     private ChaosOptions With(string name, string value)

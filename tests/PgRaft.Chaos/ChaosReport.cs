@@ -15,7 +15,8 @@ internal sealed record ChaosReport
     /// <summary>Why the network could not be cut; empty when it could.</summary>
     public required string NetworkMissing { get; init; }
 
-    public required long KeyOperations { get; init; }
+    /// <summary>Operations of all kinds that were checked.</summary>
+    public required IReadOnlyDictionary<OperationKind, long> Operations { get; init; }
 
     public required Tally Tally { get; init; }
 
@@ -63,14 +64,21 @@ internal sealed record ChaosReport
         Add(text, "faults", $"{Faults.Values.Sum()}: "
             + string.Join(", ", Faults.OrderBy(f => f.Key).Select(f => $"{f.Key} {f.Value}")));
         Add(text, "elections", $"{Elections}");
-        Add(text, "checked", $"{KeyOperations} operations on keys, {VerifiedWrites} acknowledged "
+        Add(text, "checked", string.Join(", ", Operations.Select(o => $"{o.Key}: {o.Value}"))
+            + $"; {VerifiedWrites} acknowledged "
             + $"writes in {Entries} log entries ({UnseenEntries} compacted unseen), "
             + $"{LeaseSamples} lease samples");
+        Add(text, "appends under a term that was over", $"{Tally.StaleRefused} refused");
         Add(text, "longest time without a write while a majority was healthy",
             LongestUnavailability.TotalSeconds.ToString("F2", CultureInfo.InvariantCulture) + " s");
         foreach (var (message, count) in StrangeMessages)
         {
             Add(text, "strange in the logs", $"{message}: {count}");
+        }
+
+        if (Options.KeepHistory)
+        {
+            Add(text, "history", Options.HistoryFile);
         }
 
         Add(text, "violations", $"{Violations.Count}");
@@ -83,12 +91,16 @@ internal sealed record ChaosReport
         return text.ToString();
     }
 
-    /// <summary>Writes history, events, server logs and summary into the output directory.
-    /// </summary>
+    /// <summary>Writes events, server logs, summary, and the history unless the whole is kept
+    /// anyway, into the output directory.</summary>
     public void WriteEvidence()
     {
         Directory.CreateDirectory(Options.Output);
-        History.WriteJsonLines(Path.Combine(Options.Output, "history.jsonl"));
+        if (!Options.KeepHistory)
+        {
+            History.WriteJsonLines(Options.HistoryFile);
+        }
+
         File.WriteAllLines(Path.Combine(Options.Output, "events.txt"), Events);
         File.WriteAllText(Path.Combine(Options.Output, "summary.txt"), Summary());
         foreach (var (slot, log) in ServerLogs)

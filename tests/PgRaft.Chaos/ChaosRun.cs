@@ -32,8 +32,9 @@ internal sealed class ChaosRun : IAsyncDisposable
     private readonly ChaosCluster _cluster;
     private readonly Nemesis _nemesis;
     private readonly ServerLogs _logs;
+    private readonly ClientContext _clients;
+    private readonly SortedDictionary<OperationKind, long> _operations = [];
     private History _last = new();
-    private long _operations;
 
     private ChaosRun(ChaosOptions options, Findings findings, ChaosCluster cluster)
     {
@@ -43,6 +44,7 @@ internal sealed class ChaosRun : IAsyncDisposable
         _audit = new LogAudit(findings.Violation);
         _logs = new ServerLogs(cluster);
         _nemesis = new Nemesis(cluster, findings, options, _availability);
+        _clients = new ClientContext(cluster, findings, _tally, _audit, _availability, options);
     }
 
     /// <summary>Runs once, showing each event as it happens; the result has what was done and
@@ -50,7 +52,14 @@ internal sealed class ChaosRun : IAsyncDisposable
     public static async Task<ChaosReport> RunAsync(ChaosOptions options, Action<string> show)
     {
         using var findings = new Findings(show);
+        if (options.KeepHistory)
+        {
+            Directory.CreateDirectory(options.Output);
+            File.Delete(options.HistoryFile);
+        }
+
         var (network, reason) = await NodeNetwork.TryCreateAsync(options.Nodes);
+        using var removed = network;
         if (network is null)
         {
             findings.Event($"no partitions, no delays: {reason}");
@@ -83,9 +92,7 @@ internal sealed class ChaosRun : IAsyncDisposable
 
     private async Task EpochAsync(int epoch, TimeSpan time, Observers observers)
     {
-        var context = new ClientContext(
-            _cluster, _findings, _tally, _audit, _availability, _options.StaleReads);
-        await using (var clients = new ClientPool(context, epoch, _options.Seed))
+        await using (var clients = new ClientPool(_clients, epoch, _options.Seed))
         {
             _last = clients.History;
             _availability.Expect(true);
@@ -115,23 +122,25 @@ internal sealed class ChaosRun : IAsyncDisposable
     private void Check(int epoch)
     {
         var operations = _last.Operations;
-        _operations += operations.Count;
+        foreach (var kind in operations.GroupBy(o => o.Kind))
+        {
+            _operations[kind.Key] = _operations.GetValueOrDefault(kind.Key) + kind.Count();
+        }
+
+        if (_options.KeepHistory)
+        {
+            _last.AppendJsonLines(_options.HistoryFile);
+        }
+
         foreach (var wrong in _lease.Check().Concat(_logs.Check()))
         {
             _findings.Violation(wrong);
         }
 
         _audit.Verify();
-        switch (RegisterChecker.Check(operations, CheckLimit))
-        {
-            case CheckResult.Violation violation:
-                _findings.Violation($"not linearizable: {violation.Explanation}");
-                break;
-            case CheckResult.TimedOut timedOut:
-                _findings.Violation($"key '{timedOut.Key}' cannot be checked in {CheckLimit}");
-                break;
-        }
-
+        Require(RegisterChecker.Check(
+            [.. operations.Where(o => o.Kind != OperationKind.Append)], CheckLimit));
+        Require(AppendChecker.Check(operations));
         if (_availability.Longest > UnavailabilityLimit)
         {
             _findings.Violation($"no write for {_availability.Longest} with a majority healthy");
@@ -141,13 +150,26 @@ internal sealed class ChaosRun : IAsyncDisposable
             $"stretch {epoch}: {operations.Count} operations checked, {_audit.Covered} entries"));
     }
 
+    private void Require(CheckResult result)
+    {
+        switch (result)
+        {
+            case CheckResult.Violation violation:
+                _findings.Violation($"not linearizable: {violation.Explanation}");
+                break;
+            case CheckResult.TimedOut timedOut:
+                _findings.Violation($"key '{timedOut.Key}' cannot be checked in {CheckLimit}");
+                break;
+        }
+    }
+
     private ChaosReport Report(string reason)
     {
         return new ChaosReport
         {
             Options = _options,
             NetworkMissing = reason,
-            KeyOperations = _operations,
+            Operations = _operations,
             Tally = _tally,
             Faults = _nemesis.Counts,
             Elections = _lease.Elections,

@@ -16,7 +16,7 @@ public sealed class ClockTests : ServerTest
     [Fact]
     public async Task Jumps_of_the_wall_clock_change_neither_leader_nor_lease()
     {
-        var faults = await Faults.CreateAsync();
+        var faults = await Preload.CreateAsync();
         var cluster = await ClusterWithFaultyLeaderAsync(faults);
         var leader = cluster[1];
         var term = await leader.ScalarAsync<long>("SELECT pgraft_get_term()");
@@ -39,7 +39,7 @@ public sealed class ClockTests : ServerTest
     [InlineData(1050)]
     public async Task A_clock_that_runs_wrong_by_a_twentieth_leaves_leases_exclusive(int permille)
     {
-        var cluster = await ClusterWithFaultyLeaderAsync(await Faults.CreateAsync(permille));
+        var cluster = await ClusterWithFaultyLeaderAsync(await Preload.CreateAsync(permille));
 
         // First the member with the wrong clock is the one that loses, then one that votes.
         for (var round = 0; round < 2; round++)
@@ -59,7 +59,7 @@ public sealed class ClockTests : ServerTest
     [Fact]
     public async Task A_clock_far_beyond_the_margin_is_outside_the_guarantee()
     {
-        var cluster = await ClusterWithFaultyLeaderAsync(await Faults.CreateAsync(250));
+        var cluster = await ClusterWithFaultyLeaderAsync(await Preload.CreateAsync(250));
 
         var (takeover, old, _) = await Takeover.OfFrozenWorkerAsync(cluster, cluster[1]);
 
@@ -67,16 +67,16 @@ public sealed class ClockTests : ServerTest
     }
 
     // Node 1 founds the cluster and so leads it.
-    private async Task<TestCluster> ClusterWithFaultyLeaderAsync(Faults faults)
+    private async Task<TestCluster> ClusterWithFaultyLeaderAsync(Preload faults)
     {
         var cluster = await NewClusterAsync(3, Founding.AddNode, s =>
             s.BinDirectory = s.NodeId == 1 ? faults.BinDirectory : s.BinDirectory);
-        Assert.True(await Faults.IsInAsync(cluster[1].WorkerPid));
+        Assert.True(await Preload.IsInAsync(cluster[1].WorkerPid));
         Assert.Equal(cluster[1], await cluster.LeaderAsync());
         return cluster;
     }
 
-    private static async Task LeaseIsNotProlongedAsync(TestCluster cluster, Faults faults)
+    private static async Task LeaseIsNotProlongedAsync(TestCluster cluster, Preload faults)
     {
         faults.SetWallClock(-Jump);
         await JumpedAsync(cluster[1], -Jump);

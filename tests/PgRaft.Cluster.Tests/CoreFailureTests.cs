@@ -1,6 +1,7 @@
-// An exception inside the core, provoked from outside: somebody who knows the cluster's name claims
-// to be its leader and sends an entry that contradicts a committed one. The node must stop rather
-// than obey, say why, and come back; the server and its connections must not notice.
+// An exception inside the core, provoked from outside: somebody who knows the cluster's name and
+// founding claims to be its leader and sends an entry that contradicts a committed one. The node
+// must stop rather than obey, say why, and come back; the server and its connections must not
+// notice. Who does not know the founding gets nowhere.
 
 using System.Buffers.Binary;
 using System.Net;
@@ -24,7 +25,12 @@ public sealed class CoreFailureTests : ServerTest
         var started = await survivor.ServerStartAsync();
         var worker = server.WorkerPid;
 
-        await ContradictAsync(server, await server.ScalarAsync<string>("SHOW pgraft.cluster_id"));
+        var clusterId = await server.ScalarAsync<string>("SHOW pgraft.cluster_id");
+        await ContradictAsync(server, clusterId, founding: 0);
+        await server.WaitForLogAsync("does not belong to the cluster");
+        Assert.Equal(worker, server.WorkerPid);
+
+        await ContradictAsync(server, clusterId, FoundingOf(server));
 
         await server.WaitForLogAsync(
             "broken invariant: leader completeness: a leader sent entry 1 of term 1000");
@@ -36,8 +42,12 @@ public sealed class CoreFailureTests : ServerTest
         Assert.Equal("kept", await server.GetAsync("committed"));
     }
 
+    // docs/storage.md: after the magic and the configuration's format.
+    private static long FoundingOf(TestServer server) => BinaryPrimitives.ReadInt64LittleEndian(
+        File.ReadAllBytes(Path.Combine(server.PgraftDirectory, "founding")).AsSpan(9));
+
     // docs/peer-protocol.md: a hello, then an append of one entry at index 1.
-    private static async Task ContradictAsync(TestServer server, string clusterId)
+    private static async Task ContradictAsync(TestServer server, string clusterId, long founding)
     {
         using var client = new TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, server.RaftPort);
@@ -47,7 +57,7 @@ public sealed class CoreFailureTests : ServerTest
         Int32(hello, 1);
         hello.WriteByte(1);
         Text(hello, clusterId);
-        Int64(hello, 0);
+        Int64(hello, founding);
         Int32(hello, 2);
         Int32(hello, server.NodeId);
         Int32(hello, 1000);

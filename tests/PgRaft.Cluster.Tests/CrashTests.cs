@@ -55,6 +55,8 @@ public sealed class CrashTests : ServerTest, IClassFixture<SharedCluster>
 
         await Task.WhenAll(_cluster.Servers.Select(s => s.StopAsync(mode)));
         await load.StopAsync();
+        Assert.All(_cluster.Servers, server => Assert.DoesNotContain(
+            "the core did not stop", server.Log(), StringComparison.Ordinal));
         await Task.WhenAll(_cluster.Servers.Select(s => s.StartAsync()));
 
         await NothingIsLostAsync(load);

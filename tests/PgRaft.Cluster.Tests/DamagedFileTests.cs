@@ -91,6 +91,21 @@ public sealed class DamagedFileTests : ServerTest, IClassFixture<DamagedFileTest
         });
     }
 
+    [Theory]
+    [InlineData("term", 16)]
+    [InlineData("term", 0)]
+    [InlineData("stamp", 30)]
+    [InlineData("stamp", 0)]
+    public async Task A_small_file_that_was_cut_off(string name, int length)
+    {
+        await RefusedAsync(server =>
+        {
+            var path = Path.Combine(server.PgraftDirectory, name);
+            LogFiles.Truncate(path, length);
+            return At(path, null);
+        });
+    }
+
     [Fact]
     public async Task A_torn_tail_is_cut_off_and_fetched_again()
     {

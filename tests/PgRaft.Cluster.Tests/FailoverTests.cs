@@ -4,6 +4,7 @@
 // Threading: the tests share one cluster and run one after the other.
 
 using System.Diagnostics;
+using System.Globalization;
 using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests;
@@ -70,21 +71,14 @@ public sealed class FailoverTests : ServerTest, IClassFixture<SharedCluster>
     [Fact]
     public async Task A_restarted_node_follows_within_a_second()
     {
-        var times = new List<TimeSpan>();
-        for (var run = 0; run < 3; run++)
-        {
-            var server = await _cluster.FollowerAsync();
-            await server.StopAsync();
-            var clock = Stopwatch.StartNew();
-            await server.StartAsync();
-            await Poll.UntilAsync(
-                $"node {server.NodeId} follows",
-                server.RoleAsync,
-                role => role == "follower");
-            times.Add(clock.Elapsed);
-        }
+        await MeasureStartsAsync(3);
+    }
 
-        Assert.True(times.Order().ElementAt(1) < StartLimit, string.Join(", ", times));
+    [Fact]
+    [Trait("Category", "long")]
+    public async Task Nineteen_of_twenty_restarted_nodes_follow_within_a_second()
+    {
+        await MeasureStartsAsync(20);
     }
 
     [Fact]
@@ -149,9 +143,42 @@ public sealed class FailoverTests : ServerTest, IClassFixture<SharedCluster>
             await _cluster.AgreedStateAsync();
         }
 
-        Note($"failover: {string.Join(", ", times)}");
-        var allowed = (int)Math.Ceiling(runs * 0.95);
-        Assert.True(times.Order().ElementAt(allowed - 1) < FailoverLimit, string.Join(", ", times));
+        Within("failover", times, FailoverLimit);
+    }
+
+    // From the call that starts a server to a node that follows.
+    private async Task MeasureStartsAsync(int runs)
+    {
+        var times = new List<TimeSpan>();
+        for (var run = 0; run < runs; run++)
+        {
+            var server = await _cluster.FollowerAsync();
+            await server.StopAsync();
+            var clock = Stopwatch.StartNew();
+            await server.StartAsync();
+            await Poll.UntilAsync(
+                $"node {server.NodeId} follows",
+                server.RoleAsync,
+                role => role == "follower");
+            times.Add(clock.Elapsed);
+        }
+
+        Within("start to follower", times, StartLimit);
+    }
+
+    // The 95th percentile counts; of fewer than twenty that is the longest.
+    private static void Within(string what, List<TimeSpan> times, TimeSpan limit)
+    {
+        times.Sort();
+        var percentile = times[(int)Math.Ceiling(times.Count * 0.95) - 1];
+        Note($"{what}: median {Milliseconds(times[times.Count / 2])}, 95th percentile "
+            + $"{Milliseconds(percentile)}, longest {Milliseconds(times[^1])} of {times.Count}");
+        Assert.True(percentile < limit, string.Join(", ", times));
+    }
+
+    private static string Milliseconds(TimeSpan time)
+    {
+        return string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:F0} ms");
     }
 
     // Without the applied index, which every new leader's own entry advances.

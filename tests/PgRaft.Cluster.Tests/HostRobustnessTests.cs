@@ -6,6 +6,7 @@ using System.Net;
 using System.Net.Sockets;
 using Npgsql;
 using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
@@ -16,7 +17,7 @@ public sealed class HostRobustnessTests : ServerTest
     [Fact]
     public async Task A_missing_core_library()
     {
-        var bin = await AlternativeBinAsync(core => Task.CompletedTask);
+        var bin = await OtherCore.MakeAsync(core => Task.CompletedTask);
         var server = await NewServerAsync(binDirectory: bin);
 
         await EndsInErrorAsync(server, "pgraft_core\\.so");
@@ -27,9 +28,7 @@ public sealed class HostRobustnessTests : ServerTest
     [InlineData("missing_entry_core.c", "core library does not fit .*pgraft_core_next_log")]
     public async Task A_mismatched_core_library(string source, string logPattern)
     {
-        var path = Path.Combine(TestRun.Top, "tests", "abi", source);
-        var bin = await AlternativeBinAsync(core => Command.RunAsync(
-            "gcc", "-shared", "-fPIC", "-I", Path.Combine(TestRun.Top, "shim"), "-o", core, path));
+        var bin = await OtherCore.FromSourceAsync(source);
         var server = await NewServerAsync(binDirectory: bin);
 
         await EndsInErrorAsync(server, logPattern);
@@ -38,7 +37,8 @@ public sealed class HostRobustnessTests : ServerTest
     [Fact]
     public async Task A_core_library_that_is_no_library()
     {
-        var bin = await AlternativeBinAsync(core => File.WriteAllTextAsync(core, "not a library"));
+        var bin = await OtherCore.MakeAsync(
+            core => File.WriteAllTextAsync(core, "not a library"));
         var server = await NewServerAsync(binDirectory: bin);
 
         await EndsInErrorAsync(server, "pgraft_core\\.so");
@@ -152,38 +152,5 @@ public sealed class HostRobustnessTests : ServerTest
     private static string Filler(int number)
     {
         return $"{number}:" + new string('f', 256 * 1024);
-    }
-
-    // A second copy of the staged server (hard links where possible) with another core library.
-    private static async Task<string> AlternativeBinAsync(Func<string, Task> makeCore)
-    {
-        var copy = await TestRun.NewDirectoryAsync("bin");
-        var stage = StageOf(TestRun.BinDirectory);
-        var linked = await Command.TryRunAsync("cp", "-al", $"{stage}/.", copy);
-        if (linked.Status != 0)
-        {
-            await Command.RunAsync("cp", "-a", $"{stage}/.", copy);
-        }
-
-        var core = Directory
-            .EnumerateFiles(copy, "pgraft_core.so", SearchOption.AllDirectories)
-            .Single();
-        File.Delete(core);
-        await makeCore(core);
-        return copy + TestRun.BinDirectory[stage.Length..];
-    }
-
-    // The stage is the staged path without the path PostgreSQL was configured with.
-    private static string StageOf(string bin)
-    {
-        for (var at = Path.GetDirectoryName(bin); at is not null; at = Path.GetDirectoryName(at))
-        {
-            if (File.Exists(Path.Combine(at, "postgres.stamp")))
-            {
-                return at;
-            }
-        }
-
-        throw new InvalidOperationException($"{bin} does not lie in a stage.");
     }
 }

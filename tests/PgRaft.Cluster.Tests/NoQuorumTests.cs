@@ -60,6 +60,34 @@ public sealed class NoQuorumTests : ServerTest, IClassFixture<NoQuorumTests.Remn
         Assert.Equal("57P03", error.SqlState);
     }
 
+    // Once the old leader has given up nothing is put into its log any more: all is certain.
+    [Theory]
+    [InlineData("pgraft_kv_put('k', 'v')", "57P03", "the cluster has no leader")]
+    [InlineData("pgraft_kv_delete('kept')", "57P03", "the cluster has no leader")]
+    [InlineData("pgraft_kv_cas('k', 0, 'v')", "57P03", "the cluster has no leader")]
+    [InlineData("pgraft_kv_exists('kept')", "57P03", "the cluster has no leader")]
+    [InlineData("pgraft_kv_list_keys()", "57P03", "the cluster has no leader")]
+    [InlineData("pgraft_replicate_entry('x')", "57P03", "the cluster has no leader")]
+    [InlineData("pgraft_log_append(pgraft_get_term(), 'x')", "57P03", "the cluster has no leader")]
+    [InlineData("pgraft_test()", "57P03", "the cluster has no leader")]
+    [InlineData(
+        "pgraft_add_node(9, '127.0.0.1', 7009)", "55000",
+        "cannot add node - this node is not the leader")]
+    [InlineData(
+        "pgraft_remove_node(2)", "55000", "cannot remove node - this node is not the leader")]
+    public async Task What_needs_a_leader_is_refused_and_says_who_answers(
+        string call, string sqlState, string message)
+    {
+        await Poll.UntilAsync(
+            "the old leader steps down", _server.RoleAsync, role => role != "leader");
+        await Poll.UntilAsync("no leader is known", _server.LeaderAsync, leader => leader == 0);
+
+        var error = await _server.ErrorOfAsync($"{ShortTimeout}; SELECT {call}");
+
+        Assert.Equal((sqlState, $"pgraft: {message}"), (error.SqlState, error.MessageText));
+        Assert.Matches("^No leader known for .* s; 1 of 3 members answer", error.Detail);
+    }
+
     [Fact]
     public async Task No_leader_is_claimed()
     {

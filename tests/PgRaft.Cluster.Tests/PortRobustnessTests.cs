@@ -117,6 +117,33 @@ public sealed class PortRobustnessTests : ServerTest, IClassFixture<SharedCluste
         });
     }
 
+    // Frames: a length, a type (4 is an append), a request id.
+    public static TheoryData<string, byte[]> Strangers => new()
+    {
+        { "a small frame that is no hello", [4, 0, 0, 0, 4, 1, 0, 0, 0, 9, 9, 9, 9] },
+        { "an empty frame", new byte[9] },
+        { "a hello without its first word", [4, 0, 0, 0, 1, 1, 0, 0, 0, 9, 9, 9, 9] },
+        { "half a frame", [4, 0, 0] },
+        { "HTTP", "GET / HTTP/1.1\r\nHost: pgraft\r\n\r\n"u8.ToArray() },
+        { "TLS", [0x16, 3, 1, 0, 0xa5, 1, 0, 0, 0xa1, 3, 3, 0, 0, 0, 0, 0] },
+    };
+
+    // A server of its own: refusals are logged once a minute.
+    [Theory]
+    [MemberData(nameof(Strangers))]
+    public async Task A_stranger_on_the_Raft_port_is_logged_as_one(string what, byte[] bytes)
+    {
+        var cluster = await NewClusterAsync(1, Founding.None);
+        await cluster[1].WaitForStateAsync("WAITING");
+
+        Note(what);
+        await SendAsync(cluster[1], Target.RaftPort, bytes);
+
+        await cluster[1].WaitForLogAsync(
+            "WARNING: .*refused a connection from 127\\.0\\.0\\.1:[0-9]+: "
+            + "It does not speak the pgraft protocol\\.");
+    }
+
     [Fact]
     public async Task A_malformed_request_is_answered_and_harms_no_other_connection()
     {

@@ -120,6 +120,53 @@ public sealed class ReplicationTests : ServerTest, IClassFixture<SharedCluster>
         Assert.Contains($"127.0.0.1:{leader.RaftPort}", error.Hint, StringComparison.Ordinal);
     }
 
+    // Every function that changes something, needs the leader or goes through it, in an order in
+    // which each finds what it needs; the others are in the tests around.
+    [Fact]
+    public async Task A_follower_does_what_needs_no_leader_here_and_refuses_the_rest()
+    {
+        var follower = await _cluster.FollowerAsync();
+        foreach (var (call, wanted) in ((string, string)[])[
+            ("pgraft_kv_put('f', '1')", "true"),
+            ("pgraft_kv_get('f')", "1"),
+            ("pgraft_kv_get('f', 'local')", "1"),
+            ("pgraft_kv_exists('f')", "true"),
+            ("pgraft_kv_list_keys('f')", "f"),
+            ("pgraft_kv_cas('f', 0, '2') IS NULL", "true"),
+            ("pgraft_kv_cas('g', 0, '1') > 0", "true"),
+            ("pgraft_kv_delete('f')", "true"),
+            ("pgraft_kv_delete('f')", "false"),
+            ("pgraft_kv_exists('f')", "false"),
+            ("pgraft_kv_delete('g')", "true"),
+            ("pgraft_replicate_entry('f')", "true"),
+            ("pgraft_log_append(pgraft_get_term(), 'f') > 0", "true"),
+            ("pgraft_log_append(1000000, 'f')", "40001"),
+            ("pgraft_log_append(0, 'f')", "22023"),
+            ("pgraft_log_commit(1)", "true"),
+            ("pgraft_log_apply(1)", "true"),
+            ("pgraft_log_sync_with_leader()", "true"),
+            ("length(pgraft_log_get_entry(1)) > 0", "true"),
+            ("(SELECT count(*) FROM pgraft_log_get_replication_status())", "0"),
+            ("(SELECT count(*) FROM pgraft_get_nodes() WHERE is_leader)", "1"),
+            ("pgraft_is_leader()", "false"),
+            ("pgraft_test()", "true"),
+            ("pgraft_set_debug(false)", "true"),
+            ("pgraft_snapshot() > 0", "true"),
+            ("pgraft_backup('relative')", "22023"),
+            ("pgraft_restore('/no/such/file')", "55000"),
+            ("pgraft_recover_cluster('test-cluster')", "55000"),
+            ("pgraft_kv_put('', '1')", "22023"),
+            ("pgraft_kv_cas('f', -1, '1')", "22023"),
+            ("pgraft_kv_put('f', '1', 7)", "22023"),
+            ("pgraft_init()", "55000"),
+            ("pgraft_add_node(9, '127.0.0.1', 7009)", "55000"),
+            ("pgraft_remove_node(9)", "55000"),
+        ])
+        {
+            Assert.Equal((call, wanted), (call, await OutcomeAsync(follower, call)));
+        }
+    }
+
     [Fact]
     public async Task An_appended_entry_is_in_the_log_of_every_node()
     {
@@ -255,5 +302,19 @@ public sealed class ReplicationTests : ServerTest, IClassFixture<SharedCluster>
 
         var rate = Calls / best.TotalSeconds;
         Assert.True(rate > CallsPerSecond, $"{rate:N0} calls a second");
+    }
+
+    // A value as text, or the SQLSTATE of an error of ours.
+    private static async Task<string> OutcomeAsync(TestServer server, string call)
+    {
+        try
+        {
+            return await server.ScalarAsync<string>($"SELECT ({call})::text");
+        }
+        catch (Npgsql.PostgresException e)
+            when (e.MessageText.StartsWith("pgraft: ", StringComparison.Ordinal))
+        {
+            return e.SqlState;
+        }
     }
 }

@@ -8,6 +8,7 @@ namespace PgRaft.Cluster.Tests;
 public sealed class ResourceTests : ServerTest, IClassFixture<SharedCluster>
 {
     private const long ResidentLimitBytes = 40L * 1024 * 1024;
+    private const long AddressSpaceLimitBytes = 32L << 30;
     private const double ProcessorLimit = 0.01;
 
     private readonly TestCluster _cluster;
@@ -24,17 +25,22 @@ public sealed class ResourceTests : ServerTest, IClassFixture<SharedCluster>
     {
         await _cluster.LeaderAsync();
 
-        foreach (var server in _cluster.Servers)
-        {
-            var resident = ServerProcesses.ResidentBytes(server.WorkerPid);
-            Note($"node {server.NodeId}: {resident >> 10} kB");
-            Assert.True(resident < ResidentLimitBytes, $"node {server.NodeId}: {resident} bytes");
-        }
+        Assert.All(_cluster.Servers, StaysSmall);
+    }
+
+    // The collector would reserve 256 GB if it was let.
+    [Fact]
+    public async Task A_worker_reserves_little_address_space()
+    {
+        await _cluster.LeaderAsync();
+
+        Assert.All(_cluster.Servers, server => Assert.InRange(
+            ServerProcesses.AddressSpaceBytes(server.WorkerPid), 1, AddressSpaceLimitBytes));
     }
 
     [Fact]
     [Trait("Category", "long")]
-    public async Task An_idle_worker_uses_less_than_a_hundredth_of_a_core_over_a_minute()
+    public async Task An_idle_worker_uses_less_than_a_hundredth_of_a_core_and_stays_small()
     {
         await _cluster.LeaderAsync();
         var workers = _cluster.Servers.Select(s => s.WorkerPid).ToArray();
@@ -48,7 +54,15 @@ public sealed class ResourceTests : ServerTest, IClassFixture<SharedCluster>
         var shares = workers
             .Select((pid, i) => (ServerProcesses.ProcessorSeconds(pid) - before[i]) / elapsed)
             .ToArray();
-        Note(string.Join(", ", shares.Select(s => $"{s:P2}")));
+        Note($"processor over {elapsed:F0} s: {string.Join(", ", shares.Select(s => $"{s:P2}"))}");
         Assert.All(shares, share => Assert.True(share < ProcessorLimit, $"{share:P2} of a core"));
+        Assert.All(_cluster.Servers, StaysSmall);
+    }
+
+    private static void StaysSmall(TestServer server)
+    {
+        var resident = ServerProcesses.ResidentBytes(server.WorkerPid);
+        Note($"resident memory of node {server.NodeId}: {resident / 1e6:F1} MB");
+        Assert.True(resident < ResidentLimitBytes, $"node {server.NodeId}: {resident} bytes");
     }
 }

@@ -18,13 +18,26 @@ public sealed class SettingsTests : ServerTest
         { "pgraft.node_id", "'one'" },
         { "pgraft.address", "''" },
         { "pgraft.address", "'two words'" },
+        { "pgraft.address", "'10.0.1.11:7001'" },
+        { "pgraft.address", "'0.0.0.0'" },
+        { "pgraft.address", "'::'" },
+        { "pgraft.address", "'*'" },
+        { "pgraft.address", "'300.1.1.1'" },
+        { "pgraft.address", "'10.0.1'" },
+        { "pgraft.address", "'a:b'" },
+        { "pgraft.address", "'-x'" },
+        { "pgraft.address", "'.'" },
+        { "pgraft.address", $"'{new string('h', 254)}'" },
         { "pgraft.listen_address", "'two words'" },
+        { "pgraft.listen_address", "'127.0.0.1:7001'" },
         { "pgraft.port", "0" },
         { "pgraft.port", "65536" },
         { "pgraft.data_dir", "''" },
         { "pgraft.data_dir", $"'/tmp/{new string('d', 100)}'" },
         { "pgraft.initial_cluster", "'1=127.0.0.1'" },
         { "pgraft.initial_cluster", "'nonsense'" },
+        { "pgraft.initial_cluster", "'1=0.0.0.0:7001'" },
+        { "pgraft.initial_cluster", "'1=10.0.1:7001'" },
         { "pgraft.initial_cluster", "'1=127.0.0.1:7001,1=127.0.0.1:7002'" },
         { "pgraft.initial_cluster", "'2=127.0.0.1:7002,3=127.0.0.1:7003'" },
         { "pgraft.initial_cluster", "'0=127.0.0.1:7002,1=127.0.0.1:7003'" },
@@ -45,6 +58,14 @@ public sealed class SettingsTests : ServerTest
         { "pgraft.metrics_enabled", "'perhaps'" },
         { "pgraft.metrics_port", "0" },
         { "pgraft.metrics_address", "'two words'" },
+        { "pgraft.metrics_address", "''" },
+        { "pgraft.cluster_secret_file", "'/nowhere/secret'" },
+        { "pgraft.cluster_secret_file", "'/etc/passwd'" },
+        { "pgraft.cluster_secret_file", "'/'" },
+        { "pgraft.tls_cert_file", "'/nowhere/cert'" },
+        { "pgraft.tls_key_file", "'/nowhere/key'" },
+        { "pgraft.tls_key_file", "'/etc/passwd'" },
+        { "pgraft.tls_ca_file", "'/'" },
         { "pgraft.auth_enabled", "on" },
         { "pgraft.tls_enabled", "on" },
     };
@@ -61,6 +82,22 @@ public sealed class SettingsTests : ServerTest
         Assert.NotEqual(0, result.Status);
         var pattern = name.Replace(".", "\\.", StringComparison.Ordinal);
         Assert.Matches($"FATAL: .*{pattern}", server.Log());
+    }
+
+    [Theory]
+    [InlineData("localhost")]
+    [InlineData("::1")]
+    [InlineData("127.0.0.1")]
+    public async Task What_the_server_accepts_as_an_address_the_core_accepts_too(string address)
+    {
+        var server = await NewServerAsync();
+        server.Settings["pgraft.address"] = $"'{address}'";
+        await server.StartAsync();
+        await server.ExecuteAsync("CREATE EXTENSION pgraft");
+
+        await server.WaitForStateAsync("WAITING");
+
+        Assert.True(await server.ScalarAsync<bool>("SELECT pgraft_init()"));
     }
 
     [Fact]
@@ -120,6 +157,8 @@ public sealed class SettingsTests : ServerTest
         server.Settings["pgraft.data_dir"] = $"'{server.PgraftDirectory}'";
         await server.StartAsync();
         await server.ExecuteAsync("CREATE EXTENSION pgraft");
+
+        await server.WaitForStateAsync("WAITING");
 
         Assert.True(await server.ScalarAsync<bool>("SELECT pgraft_init()"));
         Assert.True(await server.PutAsync("production", "example"));

@@ -4,7 +4,6 @@
 // Threading: one test at a time. The error comes from a library that is preloaded into the server.
 
 using PgRaft.Cluster.Tests.Harness;
-using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
@@ -15,7 +14,7 @@ public sealed class SyncFailureTests : ServerTest
     [Fact]
     public async Task After_a_failed_sync_nothing_is_acknowledged_and_nothing_was_lost()
     {
-        var faults = await Faults.CreateAsync();
+        var faults = await Preload.CreateAsync();
         var cluster = await NewClusterAsync(
             1, Founding.AddNode, s => s.BinDirectory = faults.BinDirectory);
         var server = cluster[1];
@@ -43,7 +42,7 @@ public sealed class SyncFailureTests : ServerTest
     [Fact]
     public async Task A_leader_whose_syncs_fail_is_replaced_and_comes_back_when_they_work()
     {
-        var faults = await Faults.CreateAsync();
+        var faults = await Preload.CreateAsync();
         var cluster = await NewClusterAsync(3, Founding.AddNode, s =>
             s.BinDirectory = s.NodeId == 1 ? faults.BinDirectory : s.BinDirectory);
         Assert.Equal(cluster[1], await cluster.LeaderAsync());

@@ -90,6 +90,14 @@ public sealed class InvariantTests
         Breaks("lease exclusivity", () => Invariants.LeaseExclusivity(true, true, 5));
     }
 
+    [Fact]
+    public void NobodyIsLetThroughWhileThereIsALease()
+    {
+        Invariants.LeaseBeforeConsent(5, 5, 0);
+        Breaks("lease before consent", () => Invariants.LeaseBeforeConsent(5, 5, 1));
+        Breaks("lease before consent", () => Invariants.LeaseBeforeConsent(5, 4, 0));
+    }
+
     private static void Breaks(string name, Action check)
     {
         var broken = Assert.Throws<InvariantViolatedException>(check);

@@ -47,11 +47,15 @@ internal static class ServerProcesses
         return title.Contains("pgraft", StringComparison.Ordinal);
     }
 
-    public static long ResidentBytes(int pid)
+    public static long ResidentBytes(int pid) => MemoryBytes(pid, "VmRSS:");
+
+    public static long AddressSpaceBytes(int pid) => MemoryBytes(pid, "VmSize:");
+
+    private static long MemoryBytes(int pid, string field)
     {
         var line = File.ReadLines($"/proc/{pid}/status")
-            .First(l => l.StartsWith("VmRSS:", StringComparison.Ordinal));
-        var kilobytes = line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1];
+            .First(l => l.StartsWith(field, StringComparison.Ordinal));
+        var kilobytes = line.Split([' ', '\t'], StringSplitOptions.RemoveEmptyEntries)[1];
         return long.Parse(kilobytes, CultureInfo.InvariantCulture) * 1024;
     }
 

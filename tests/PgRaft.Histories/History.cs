@@ -101,6 +101,20 @@ internal sealed class History
     public void WriteJsonLines(string path)
     {
         using FileStream file = File.Create(path);
+        WriteJsonLines(file);
+    }
+
+    /// <summary>
+    /// Adds the operations of a history, and makes the file if there is none.
+    /// </summary>
+    public void AppendJsonLines(string path)
+    {
+        using var file = new FileStream(path, FileMode.Append, FileAccess.Write);
+        WriteJsonLines(file);
+    }
+
+    private void WriteJsonLines(FileStream file)
+    {
         foreach (Operation op in Operations)
         {
             using (var json = new Utf8JsonWriter(file))

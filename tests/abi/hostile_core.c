@@ -8,8 +8,13 @@
  * request's.  tests/regress runs its test "hostile" on this library.  Whatever
  * names no fault is answered with the integer 1.
  *
+ * It ends at the worst moment, by itself after the fault "fail" and when asked
+ * to stop: the main thread has just found no record in the log, and then there
+ * is one, and the state that makes it leave.  After the fault "hang" it does not
+ * stop at all.
+ *
  * Threading: one thread accepts, and one serves each connection; the status is
- * written before the first connection and when the fault "fail" asks for it.
+ * written before the first connection, and by the main thread at the end.
  *
  * On failure: a call that fails ends its thread; the test then times out.
  */
@@ -51,6 +56,10 @@ int32_t		pgraft_core_next_log(PgraftLogRecord *out);
 static PgraftStatus *shared_status;
 static uint64_t epoch;
 static int	wake_fd;
+static int	ending = 0;			/* set when the end was asked for */
+static int	hangs = 0;
+static int	has_last_words = 0;
+static PgraftWorkerState end_state;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 static void
@@ -64,6 +73,18 @@ publish(PgraftWorkerState state, const char *error)
 	shared_status->error_status = PGRAFT_IO_ERROR;
 	snprintf(shared_status->error, sizeof(shared_status->error), "%s", error);
 	__atomic_add_fetch(&shared_status->sequence, 1, __ATOMIC_SEQ_CST);
+	if (write(wake_fd, &one, sizeof(one)) != (ssize_t) sizeof(one))
+		pthread_exit(NULL);
+}
+
+/* Ends in that state at the main thread's next look at the log. */
+static void
+end_soon(PgraftWorkerState state)
+{
+	uint64_t	one = 1;
+
+	end_state = state;
+	__atomic_store_n(&ending, 1, __ATOMIC_SEQ_CST);
 	if (write(wake_fd, &one, sizeof(one)) != (ssize_t) sizeof(one))
 		pthread_exit(NULL);
 }
@@ -123,6 +144,14 @@ spoil(const char *fault, Answer *answer, uint32_t *body_bytes)
 		answer->status = PGRAFT_NOT_DONE;
 	else if (strcmp(fault, "unknown status") == 0)
 		answer->status = 4711;
+	else if (strcmp(fault, "foreign text") == 0)
+	{
+		answer->status = PGRAFT_OUTCOME_UNKNOWN;
+		answer->columns = 3;
+		memcpy(answer->values, "\x04\x03\x00\x00\x00" "a\xff" "b\x00\x00", 10);
+		*body_bytes += 10 - answer->value_bytes;
+		answer->value_bytes = 10;
+	}
 	return 1;
 }
 
@@ -207,8 +236,10 @@ answer_request(int fd, const char *body)
 	if (write(fd, &body_bytes, 4) != 4 || write(fd, &answer, 16) != 16 ||
 		write(fd, answer.values, answer.value_bytes) != (ssize_t) answer.value_bytes)
 		return 0;
+	if (strcmp(fault, "hang") == 0)
+		__atomic_store_n(&hangs, 1, __ATOMIC_SEQ_CST);
 	if (strcmp(fault, "fail") == 0)
-		publish(PGRAFT_WORKER_ERROR, "the log cannot be written");
+		end_soon(PGRAFT_WORKER_ERROR);
 	return 1;
 }
 
@@ -282,7 +313,8 @@ pgraft_core_reload(const PgraftConfig *config)
 int32_t
 pgraft_core_request_stop(void)
 {
-	publish(PGRAFT_WORKER_STOPPED, "");
+	if (!__atomic_load_n(&hangs, __ATOMIC_SEQ_CST))
+		end_soon(PGRAFT_WORKER_STOPPED);
 	return PGRAFT_OK;
 }
 
@@ -290,5 +322,18 @@ int32_t
 pgraft_core_next_log(PgraftLogRecord *out)
 {
 	memset(out, 0, sizeof(*out));
+	if (has_last_words)
+	{
+		has_last_words = 0;
+		out->level = PGRAFT_LOG_INFO;
+		strcpy(out->category, "hostile");
+		strcpy(out->text, "last words");
+		return PGRAFT_OK;
+	}
+	if (__atomic_exchange_n(&ending, 0, __ATOMIC_SEQ_CST))
+	{
+		has_last_words = 1;
+		publish(end_state, end_state == PGRAFT_WORKER_ERROR ? "the log cannot be written" : "");
+	}
 	return PGRAFT_EMPTY;
 }

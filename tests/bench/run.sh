@@ -1,120 +1,216 @@
 #!/usr/bin/env bash
-# Measures puts and gets from SQL on three servers on this machine, beside what they are made of (one
-# fdatasync, one round trip to a server), all in one run: compare the lines with each other, never
-# with another run's. Usage: run.sh [seconds per line, default 5]
+# Measures pgraft on three servers on this machine, beside what it is made of (a write and its
+# fdatasync, a round trip on loopback) and beside etcd where that is installed, all in one run:
+# compare its lines with each other, never with another run's (docs/performance.md).
+#
+#   tests/bench/run.sh [SECONDS PER LINE, default 5]
+#
+# Ends with 1 when a demand is missed. Everything must be built first, which `make bench` sees to.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../../build/common.sh"
+. "$PGRAFT_ROOT/tests/bench/servers.sh"
 
 readonly SECONDS_PER_LINE=${1:-5}
+readonly LOG_LIMIT=1.3 PUT_LIMIT=4 PUTS_LIMIT=12000 CALLS_LIMIT=1000000
+readonly SLICES=5
+readonly VALUE="repeat('x', 128)"
+readonly PUT="SELECT pgraft_kv_put('k' || :k, $VALUE)"
+readonly GET="SELECT pgraft_kv_get('k' || :k)"
+readonly PROBES=$PGRAFT_ROOT/tests/bench/Probes
 dir=
 bindir=
-declare -A pg_port raft_port
+leader=
+follower=
+missed=0
 
 finish()
 {
-    local node
-    for node in 1 2 3; do
-        if [ -f "$dir/node$node/postmaster.pid" ]; then
-            as_server_user "$bindir/pg_ctl" stop -s -m immediate -D "$dir/node$node" || :
-        fi
-    done
+    stop_etcd
+    stop_cluster
     rm -rf -- "$dir"
     remove_temporary_stage
 }
 
-write_settings()
+probe()
 {
-    cat >>"$dir/node$1/postgresql.conf" <<CONF
-port = ${pg_port[$1]}
-listen_addresses = ''
-unix_socket_directories = '$dir'
-fsync = off
-max_connections = 200
-shared_preload_libraries = 'pgraft'
-pgraft.node_id = $1
-pgraft.port = ${raft_port[$1]}
-pgraft.initial_cluster = '$2'
-CONF
+    "$PROBES/bin/Release/net10.0/PgRaft.Probes" "$@" || die "probe $1 failed"
 }
 
-start_cluster()
+# What is worked out of numbers, with two digits.
+calculate()
 {
-    local node members=
-    for node in 1 2 3; do
-        pg_port[$node]=$(free_port)
-        raft_port[$node]=$(free_port)
-        members+="${members:+,}$node=127.0.0.1:${raft_port[$node]}"
-    done
-    as_server_user "$bindir/initdb" -N -U postgres -A trust -D "$dir/node1" >/dev/null
-    for node in 2 3; do
-        as_server_user cp -a "$dir/node1" "$dir/node$node"
-    done
-    for node in 1 2 3; do
-        write_settings "$node" "$members"
-        as_server_user "$bindir/pg_ctl" start -s -w -D "$dir/node$node" -l "$dir/node$node.log"
-        sql "$node" 'CREATE EXTENSION pgraft'
-    done
-    sql 1 "SELECT pgraft_kv_put('ready', 'yes')" >/dev/null
+    awk "BEGIN { printf \"%.2f\", $1 }"
 }
 
-sql()
+# file, percent: of the numbers in a file.
+percentile()
 {
-    "$bindir/psql" -X -At -v ON_ERROR_STOP=1 -U postgres -h "$dir" -p "${pg_port[$1]}" -c "$2" postgres
+    sort -n "$1" | awk -v p="$2" '{ n[NR] = $1 }
+        END { at = int(NR * p / 100) + 1; printf("%.0f\n", n[(at > NR) ? NR : at]) }'
 }
 
-node_where()
+# node, clients, seconds, statement, file: prints the rate, and adds what each transaction took, in
+# microseconds, to the file.
+pgbench()
 {
-    local node
-    for node in 1 2 3; do
-        if [ "$(sql "$node" 'SELECT pgraft_is_leader()')" = "$1" ]; then
-            printf '%s\n' "$node"
-            return
-        fi
-    done
-    die "no such node"
+    local rate
+    rm -f "$dir"/transactions.*
+    printf '\\set k random(1, 10000)\n%s;\n' "$4" >"$dir/script.sql"
+    rate=$("$bindir/pgbench" -n -U postgres -h "$dir" -p "${pg_port[$1]}" -c "$2" -j 2 -M prepared \
+        -T "$3" -l --log-prefix="$dir/transactions" -f "$dir/script.sql" postgres 2>"$dir/pgbench.err" |
+        sed -n 's/^tps = \([0-9]*\)\..*/\1/p') || die "$(tail -n 3 "$dir/pgbench.err")"
+    awk '{ print $3 }' "$dir"/transactions.* >>"$5"
+    printf '%s\n' "$rate"
+}
+
+# label, clients, rate, file
+line()
+{
+    printf '%-32s %4d clients %8d /s   p50 %7.3f ms   p99 %7.3f ms\n' "$1" "$2" "$3" \
+        "$(calculate "$(percentile "$4" 50) / 1000")" "$(calculate "$(percentile "$4" 99) / 1000")"
+}
+
+# condition, text: one demand and whether it is met.
+judge()
+{
+    if awk "BEGIN { exit !($1) }"; then
+        printf 'met     %s\n' "$2"
+    else
+        printf 'MISSED  %s\n' "$2"
+        missed=$((missed + 1))
+    fi
 }
 
 # label, node, clients, statement
 measure()
 {
-    local report rate latency
-    printf '\\set k random(1, 10000)\n%s;\n' "$4" >"$dir/script.sql"
-    report=$("$bindir/pgbench" -n -U postgres -h "$dir" -p "${pg_port[$2]}" -c "$3" -j 2 -M prepared \
-        -T "$SECONDS_PER_LINE" -f "$dir/script.sql" postgres 2>"$dir/pgbench.err") \
-        || die "$(tail -n 3 "$dir/pgbench.err")"
-    rate=$(sed -n 's/^tps = \([0-9]*\)\..*/\1/p' <<<"$report")
-    latency=$(sed -n 's/^latency average = \(.*\)/\1/p' <<<"$report")
-    printf '%-34s %4d clients %8d /s   mean %s\n' "$1" "$3" "$rate" "$latency"
+    local rate
+    : >"$dir/line"
+    rate=$(pgbench "$2" "$3" "$SECONDS_PER_LINE" "$4" "$dir/line")
+    line "$1" "$3" "$rate" "$dir/line"
+}
+
+measure_lines()
+{
+    local clients
+    measure 'SELECT 1 (round trip)' "$leader" 1 'SELECT 1'
+    for clients in 1 64 256; do
+        measure 'put on the leader' "$leader" "$clients" "$PUT"
+        measure 'put on a follower' "$follower" "$clients" "$PUT"
+        measure 'linearizable get on the leader' "$leader" "$clients" "$GET"
+        measure 'linearizable get on a follower' "$follower" "$clients" "$GET"
+        measure 'local get' "$follower" "$clients" "${GET%)}, 'local')"
+    done
+}
+
+# The probe takes log and raw file in turns, so that both have the same disk.
+judge_log()
+{
+    local raw log
+    probe log "$dir" 2000 "$dir/raw_us" "$dir/log_us"
+    raw=$(percentile "$dir/raw_us" 50)
+    log=$(percentile "$dir/log_us" 50)
+    judge "$log <= $LOG_LIMIT * $raw" "100 records of 128 bytes appended and durable: p50 $log us, $(
+        calculate "$log / $raw") times a raw append of $raw us; at most $LOG_LIMIT times"
+}
+
+# Disk, network and puts in turns, in slices that are pooled: what is slow for a while is slow for all.
+judge_put()
+{
+    local slice sync echo put
+    for ((slice = 0; slice < SLICES; slice++)); do
+        probe sync "$dir" 500 "$dir/sync_us"
+        probe echo 2000 "$dir/echo_us"
+        pgbench "$leader" 1 2 "$PUT" "$dir/put_us" >/dev/null
+    done
+    sync=$(percentile "$dir/sync_us" 50)
+    echo=$(percentile "$dir/echo_us" 50)
+    put=$(percentile "$dir/put_us" 50)
+    judge "$put <= $PUT_LIMIT * ($sync + $echo)" "a put from SQL, 1 client: p50 $put us, $(
+        calculate "$put / ($sync + $echo)") times fdatasync $sync us + round trip $echo us; at most $PUT_LIMIT times"
+}
+
+# Puts by 64 clients, here and on etcd in turns.
+judge_many_puts()
+{
+    local slice etcd
+    if etcd=$(find_etcd); then
+        start_etcd "$etcd"
+    fi
+    for ((slice = 0; slice < SLICES; slice++)); do
+        pgbench "$leader" 64 "$SECONDS_PER_LINE" "$PUT" "$dir/puts_us" >>"$dir/puts"
+        if [ -n "$etcd" ]; then
+            probe etcd "${etcd_port[1]},${etcd_port[2]},${etcd_port[3]}" 64 "$SECONDS_PER_LINE" \
+                "$dir/etcd_us" >>"$dir/etcd_puts"
+        fi
+    done
+    line 'put on the leader, median slice' 64 "$(percentile "$dir/puts" 50)" "$dir/puts_us"
+    judge "$(percentile "$dir/puts" 50) > $PUTS_LIMIT" \
+        "64 clients: $(percentile "$dir/puts" 50) puts a second; over $PUTS_LIMIT"
+    if [ -n "$etcd" ]; then
+        report_etcd "$etcd"
+    else
+        printf 'skipped etcd is not installed (make bench ETCD=1 fetches it)\n'
+    fi
+}
+
+report_etcd()
+{
+    local rate
+    rate=$(percentile <(cut -d' ' -f1 "$dir/etcd_puts") 50)
+    line "$("$1" --version | sed -n 's/^etcd Version: /put on the leader of etcd /p')" 64 "$rate" "$dir/etcd_us"
+    printf '        pgraft: %s times etcd; the load generator for etcd took %s of %s cores\n' \
+        "$(calculate "$(percentile "$dir/puts" 50) / $rate")" \
+        "$(calculate "$(percentile <(cut -d' ' -f2 "$dir/etcd_puts" | tr -d .) 50) / 100")" "$(nproc)"
+}
+
+# function: a million calls in one statement; prints microseconds.
+million_calls()
+{
+    : >"$dir/calls_us"
+    PGOPTIONS='-c work_mem=64MB' pgbench "$leader" 1 3 \
+        "SELECT count($1()) FROM generate_series(1, 1000000)" "$dir/calls_us" >/dev/null
+    percentile "$dir/calls_us" 50
+}
+
+# The time of the whole statement counts, rows and all. How much of it is the function's own is seen
+# beside one of PostgreSQL's that returns a variable.
+judge_calls()
+{
+    local function base calls
+    base=$(million_calls pg_backend_pid)
+    for function in pgraft_is_leader pgraft_get_leader; do
+        calls=$(million_calls "$function")
+        judge "1e12 / $calls > $CALLS_LIMIT" "$function(): $(awk "BEGIN { printf \"%d\", 1e12 / $calls }") calls a second in one backend, $(
+            calculate "$calls / 1000") ns each with all around them, pg_backend_pid() $(
+            calculate "$base / 1000") ns; over $CALLS_LIMIT"
+    done
+}
+
+describe_machine()
+{
+    printf '%s, %s cores, Linux %s, %s, load %s\n' "$(date -u '+%F %H:%M UTC')" "$(nproc)" \
+        "$(uname -r)" "$("$bindir/postgres" --version)" "$(cut -d' ' -f1 /proc/loadavg)"
 }
 
 main()
 {
-    local leader follower put get
     choose_stage
-    bindir=$(stage_bindir)
+    trap remove_temporary_stage EXIT
+    bindir=$("$PGRAFT_ROOT/build/stage.sh")
     dir=$(make_server_dir)
     trap finish EXIT
     chmod 0777 "$dir"
+    describe_machine
     start_cluster
     leader=$(node_where t)
     follower=$(node_where f)
-    put="SELECT pgraft_kv_put('k' || :k, repeat('x', 128))"
-    get="SELECT pgraft_kv_get('k' || :k)"
-
-    "$bindir/pg_test_fsync" -s 1 -f "$dir/fsync.probe" 2>/dev/null |
-        sed -n '0,/^ *fdatasync/s/^ *fdatasync *\(.*\)/fdatasync of 8 kB: \1/p' || :
-    measure 'SELECT 1 (round trip)' "$leader" 1 'SELECT 1'
-    for clients in 1 64; do
-        measure 'put on the leader' "$leader" "$clients" "$put"
-        measure 'put on a follower' "$follower" "$clients" "$put"
-        measure 'linearizable get on the leader' "$leader" "$clients" "$get"
-        measure 'linearizable get on a follower' "$follower" "$clients" "$get"
-        measure 'local get' "$follower" "$clients" "${get%)}, 'local')"
-    done
-    measure 'is_leader() x 1000' "$leader" 1 \
-        'SELECT count(pgraft_is_leader()) FROM generate_series(1, 1000)'
-    measure 'get_leader() x 1000' "$leader" 1 \
-        'SELECT count(pgraft_get_leader()) FROM generate_series(1, 1000)'
+    judge_log
+    judge_put
+    judge_calls
+    judge_many_puts
+    measure_lines
+    [ "$missed" -eq 0 ] || die "$missed demands missed"
 }
 
 main

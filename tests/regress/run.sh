@@ -5,8 +5,9 @@
 #
 # With names, only those tests run, after the ones that prepare (setup, found).
 # Uses the staged PostgreSQL of PGRAFT_BINDIR, and stages one otherwise.  The
-# suite runs in three parts: without the library preloaded, with it, and with a
-# core library whose answers are wrong, in a copy of the staged PostgreSQL.
+# suite runs in four parts: without the library preloaded, with it, as a member
+# whose peers do not exist, and with a core library whose answers are wrong, in a
+# copy of the staged PostgreSQL.
 #
 # A failure prints the differences and the end of the server's log.  The last
 # line is `N passed, N failed, N skipped`; ends non-zero when a test failed or
@@ -18,7 +19,8 @@
 readonly HERE=$PGRAFT_ROOT/tests/regress
 readonly UNLOADED_TESTS=(unloaded)
 readonly TESTS=(setup surface privileges arguments no_cluster found status kv log membership
-    session encoding extension)
+    recovery session encoding extension)
+readonly NO_QUORUM_TESTS=(no_quorum)
 readonly HOSTILE_TESTS=(hostile)
 readonly PREPARING_TESTS=" setup found "
 
@@ -80,6 +82,19 @@ shared_preload_libraries = 'pgraft'
 pgraft.port = $(free_port)
 CONF
     server restart
+}
+
+# Goes on as a founding member of a cluster whose other two members do not exist.
+lose_quorum()
+{
+    local port
+    server -m fast stop
+    port=$(sed -n 's/^pgraft.port = //p' "$WORK/data/postgresql.conf")
+    cat >>"$WORK/data/postgresql.conf" <<CONF
+pgraft.data_dir = 'pgraft_no_quorum'
+pgraft.initial_cluster = '1=127.0.0.1:$port,2=127.0.0.1:$(free_port),3=127.0.0.1:$(free_port)'
+CONF
+    server start
 }
 
 # pg_regress reads and writes as the server's user, who may not see the tree.
@@ -165,6 +180,10 @@ main()
     fi
     preload_pgraft
     run_tests "${selected[@]}"
+    if [ $# -eq 0 ] || [[ " $* " == *" no_quorum "* ]]; then
+        lose_quorum
+        run_tests "${NO_QUORUM_TESTS[@]}"
+    fi
     if [ $# -eq 0 ]; then
         install_hostile_core
         run_tests "${HOSTILE_TESTS[@]}"

@@ -1,10 +1,9 @@
-// Applies committed entries to the state machine, in order, exactly once each; takes snapshots and
-// installs those of a leader.
+// Applies committed entries to the state machine, in order, exactly once each; takes snapshots
+// (Applier.Snapshots.cs) and installs those of a leader or of a backup.
 //
 // Threading: one loop applies; _turn keeps it apart from an installation. A snapshot is written
 // beside it from an immutable image, so applying never waits for one (hazard 15).
 // Failure: anything thrown here means the state machine can no longer be trusted: the node ends.
-using System.Diagnostics;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Membership;
@@ -40,9 +39,7 @@ internal sealed partial class Applier : IAsyncDisposable
     private readonly List<(PendingProposal Proposal, long Term, ApplyResult Result)> _answers = [];
     private long _commitIndex;
     private long _appliedIndex;
-    private long _noSnapshotBefore;
     private Task _loop = Task.CompletedTask;
-    private Task _snapshotting = Task.CompletedTask;
 
     /// <summary>Prepares to continue after what the state machine has applied.</summary>
     public Applier(
@@ -69,7 +66,11 @@ internal sealed partial class Applier : IAsyncDisposable
     public long AppliedIndex => Volatile.Read(ref _appliedIndex);
 
     /// <summary>Starts applying.</summary>
-    public void Start() => _loop = RunAsync();
+    public void Start()
+    {
+        _loop = RunAsync();
+        OptionsChanged();
+    }
 
     /// <summary>Registers a proposal; to be called before its entry can be committed.</summary>
     public PendingProposal Register(long index, long term) => _proposals.Add(index, term);
@@ -97,19 +98,38 @@ internal sealed partial class Applier : IAsyncDisposable
     /// Makes a received snapshot the state: verified and durable first, then adopted by the log,
     /// then restored. When it throws nothing has changed.
     /// </summary>
-    public async Task InstallAsync(SnapshotReceiver received, Action adopt)
+    public async Task InstallReceivedAsync(SnapshotReceiver received, Action adopt)
     {
+        bool isInstalled = await InstallAsync(
+            () =>
+            {
+                received.CommitReceived();
+                return Task.CompletedTask;
+            },
+            adopt).ConfigureAwait(false);
+        if (isInstalled)
+        {
+            LogInstalled(_logger, AppliedIndex);
+        }
+    }
+
+    /// <summary>As <see cref="InstallReceivedAsync"/>, with whatever makes a snapshot current.
+    /// </summary>
+    /// <returns>Whether it went beyond what was applied.</returns>
+    public async Task<bool> InstallAsync(Func<Task> commit, Action adopt)
+    {
+        bool isNewer;
         await _turn.WaitAsync(_stopping.Token).ConfigureAwait(false);
         try
         {
-            received.CommitReceived();
+            await commit().ConfigureAwait(false);
             var image = ReadCurrent(_snapshots);
-            if (image.AppliedIndex > AppliedIndex)
+            isNewer = image.AppliedIndex > AppliedIndex;
+            if (isNewer)
             {
                 _stateMachine.Restore(image);
                 adopt();
                 Volatile.Write(ref _appliedIndex, image.AppliedIndex);
-                LogInstalled(_logger, image.AppliedIndex);
             }
         }
         finally
@@ -120,6 +140,7 @@ internal sealed partial class Applier : IAsyncDisposable
         _proposals.LoseUpTo(
             AppliedIndex, "This node fell behind and took over a snapshot of a later state.");
         Published();
+        return isNewer;
     }
 
     /// <summary>
@@ -142,7 +163,12 @@ internal sealed partial class Applier : IAsyncDisposable
         await _stopping.CancelAsync().ConfigureAwait(false);
         _signal.Writer.TryComplete();
         await _loop.ConfigureAwait(false);
-        await _snapshotting.ConfigureAwait(false);
+
+        // One that was asked for may be beginning.
+        await _turn.WaitAsync(CancellationToken.None).ConfigureAwait(false);
+        var snapshotting = _snapshotting;
+        _turn.Release();
+        await snapshotting.ConfigureAwait(false);
         _proposals.LoseUpTo(long.MaxValue, "The node stopped before the write was applied.");
     }
 
@@ -221,6 +247,7 @@ internal sealed partial class Applier : IAsyncDisposable
         long count = Math.Min(BatchEntries, Volatile.Read(ref _commitIndex) - _appliedIndex);
         if (count <= 0)
         {
+            FollowOptions();
             return false;
         }
 
@@ -282,65 +309,8 @@ internal sealed partial class Applier : IAsyncDisposable
         }
     }
 
-    private void SnapshotIfDue()
-    {
-        long since = AppliedIndex - (_snapshots.Current?.Index ?? 0);
-        if (since >= _options().SnapshotIntervalEntries && _snapshotting.IsCompleted
-            && AppliedIndex >= Volatile.Read(ref _noSnapshotBefore))
-        {
-            var image = _stateMachine.Capture();
-            _snapshotting = Task.Run(() => WriteSnapshot(image));
-        }
-    }
-
-    /// <summary>Writes a snapshot of an image of this state machine and compacts the log.</summary>
-    internal void WriteSnapshot(StateImage image)
-    {
-        try
-        {
-            long start = Stopwatch.GetTimestamp();
-            var (configurationIndex, configuration) = _configurations.At(image.AppliedIndex);
-            using (var writer = _snapshots.CreateWriter(
-                image.AppliedIndex, image.AppliedTerm, configurationIndex,
-                configuration.Bytes.Span))
-            {
-                Core.Snapshots.SnapshotWriter.Write(writer.Content, image, _stopping.Token);
-                writer.Commit();
-            }
-
-            _log.CompactPrefix(image.AppliedIndex - _options().MaxLogEntries);
-            LogWritten(
-                _logger, image.AppliedIndex,
-                (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds);
-        }
-        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
-        {
-        }
-        catch (PgraftException e) when (e.Code == StatusCode.WrongState)
-        {
-            // A leader's newer one was installed meanwhile.
-        }
-        catch (PgraftException e) when (e.Code == StatusCode.DiskFull)
-        {
-            // The log still has everything. Tried again when as much more has been applied.
-            Volatile.Write(
-                ref _noSnapshotBefore, AppliedIndex + _options().SnapshotIntervalEntries);
-            LogNotWritten(_logger, image.AppliedIndex, e.Message);
-        }
-        catch (Exception e)
-        {
-            _failed(e);
-        }
-    }
-
-    [LoggerMessage(303, LogLevel.Warning,
-        "no snapshot was written at log index {Index}, and the log keeps growing: {Reason}")]
-    private static partial void LogNotWritten(ILogger logger, long index, string reason);
-
     [LoggerMessage(301, LogLevel.Information,
         "installed the leader's snapshot at log index {Index}")]
     private static partial void LogInstalled(ILogger logger, long index);
 
-    [LoggerMessage(302, LogLevel.Debug, "wrote a snapshot at log index {Index} in {ElapsedMs} ms")]
-    private static partial void LogWritten(ILogger logger, long index, long elapsedMs);
 }

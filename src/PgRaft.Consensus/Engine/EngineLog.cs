@@ -36,6 +36,8 @@ internal sealed partial class EngineLog
     private long _commitIndex;
     private long _wantedCommitIndex;
     private long _ledTerm;
+    private long _closedTerm;
+    private long _ownConfigurations;
 
     /// <summary>Takes over the opened storage.</summary>
     public EngineLog(
@@ -87,6 +89,9 @@ internal sealed partial class EngineLog
     /// <summary>Elections this node started.</summary>
     public long Elections { get; private set; }
 
+    /// <summary>Configurations this node has appended as leader since its start.</summary>
+    public long OwnConfigurations => Volatile.Read(ref _ownConfigurations);
+
     long IAuditTrail.LastEntryIndex => _log.LastIndex;
 
     long IAuditTrail.LastCommittedEntryIndex => CommitIndex;
@@ -108,13 +113,13 @@ internal sealed partial class EngineLog
     /// Appends a command of the leader of <paramref name="term"/> and registers its waiter, so
     /// that it cannot be applied before somebody waits for it.
     /// </summary>
-    /// <returns>The waiter; null when the term is over and nothing was appended.</returns>
+    /// <returns>The waiter; null when the term is over or closed.</returns>
     public PendingProposal? Propose(long term, ReadOnlySpan<byte> command)
     {
         PendingProposal pending;
         lock (_gate)
         {
-            if (_terms.Term != term)
+            if (_terms.Term != term || _closedTerm == term)
             {
                 return null;
             }
@@ -124,6 +129,15 @@ internal sealed partial class EngineLog
         }
 
         return pending;
+    }
+
+    /// <summary>Whether the log grows in a term: not while its leader hands over.</summary>
+    public void CloseTerm(long term, bool closed)
+    {
+        lock (_gate)
+        {
+            _closedTerm = closed ? term : 0;
+        }
     }
 
     /// <summary>Waits until an index is committed here.</summary>
@@ -163,7 +177,7 @@ internal sealed partial class EngineLog
         long index;
         lock (_gate)
         {
-            if (entry.Term != _terms.Term)
+            if (entry.Term != _terms.Term || entry.Term == _closedTerm)
             {
                 return ValueTask.FromException<long>(new NotLeaderException());
             }
@@ -172,6 +186,7 @@ internal sealed partial class EngineLog
             if (kind == EntryKind.Configuration)
             {
                 _configurations.Append(index, entry.Term, Configuration.Decode(payload.Span));
+                Volatile.Write(ref _ownConfigurations, _ownConfigurations + 1);
             }
         }
 
@@ -258,11 +273,16 @@ internal sealed partial class EngineLog
                 .ConfigureAwait(false);
         }
 
-        await using var content = _snapshots.OpenRaw(out var current);
-        var snapshot = new OutgoingSnapshot(current.Index, current.Term, content);
+        // Members open the file themselves: they go on sending after the engine has its answer.
+        var current = _snapshots.Current!;
+        var snapshot = new OutgoingSnapshot(current.Index, current.Term, Stream.Null);
         return await reader.ReadAsync<OutgoingSnapshot, OutgoingSnapshot[]>(
             [snapshot], current.Index, token).ConfigureAwait(false);
     }
+
+    /// <summary>Opens the newest snapshot for sending; it stays readable after a newer one has
+    /// replaced it.</summary>
+    public Stream OpenSnapshot(out SnapshotInfo info) => _snapshots.OpenRaw(out info);
 
     bool IPersistentState.IsVotedFor(in ClusterMemberId id) =>
         _terms.VotedFor == 0 || _terms.VotedFor == MemberId.ToNodeId(id);
@@ -328,6 +348,9 @@ internal sealed partial class EngineLog
 
         Changed?.Invoke();
     }
+
+    /// <summary>Makes durable for how long this voter keeps faith with a leader.</summary>
+    public void KeepFaith(int faithMs) => _terms.KeepFaith(faithMs);
 
     // Hazard 33: the engine gives up its role for good when a term cannot be saved, and says so in
     // a line of its log only. So the node ends instead, and starts again. Called with _gate held.
@@ -441,7 +464,7 @@ internal sealed partial class EngineLog
 
     private async Task InstallAsync(IncomingSnapshot snapshot)
     {
-        await _applier.InstallAsync(
+        await _applier.InstallReceivedAsync(
             snapshot.File,
             () =>
             {

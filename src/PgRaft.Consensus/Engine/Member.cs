@@ -56,6 +56,10 @@ internal abstract class Member : IRaftClusterMember, IDisposable
     protected void ContinueAt(long nextIndex) =>
         Volatile.Write(ref _state.NextIndex, nextIndex + 1);
 
+    /// <summary>Makes the engine's next round begin at an index, after an answer that leaves the
+    /// place where it is.</summary>
+    protected void BeginAt(long nextIndex) => Volatile.Write(ref _state.NextIndex, nextIndex);
+
     /// <inheritdoc/>
     public abstract Task<Result<bool>> VoteAsync(
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token);

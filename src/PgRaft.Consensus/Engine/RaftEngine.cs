@@ -16,7 +16,10 @@ namespace PgRaft.Consensus.Engine;
 /// <summary>The consensus engine of one node.</summary>
 internal sealed class RaftEngine : RaftCluster<Member>
 {
+    // So short that it has passed before anything else happens.
+    private const int NoPatienceMs = 1;
     private readonly ILogger _logger;
+    private int _patienceMs;
 
     /// <summary>Prepares an engine that is not started.</summary>
     public RaftEngine(EngineOptions options, ILogger logger)
@@ -78,6 +81,39 @@ internal sealed class RaftEngine : RaftCluster<Member>
 
     /// <summary>Steps down if this node leads.</summary>
     public ValueTask<bool> StepDownAsync(CancellationToken token) => ResignAsync(token);
+
+    /// <summary>Makes this node, which must not lead, stand for election at once.</summary>
+    /// <remarks>
+    /// Hazard 40: the engine's follower campaigns when its election timeout has passed, and takes
+    /// the timeout anew whenever it becomes a follower: so it becomes one with hardly any. It must
+    /// have its patience back before it waits for votes (<see cref="RestorePatience"/>). Not
+    /// cancellable: in between it would stay a standby.
+    /// </remarks>
+    public async Task StandAsync()
+    {
+        Volatile.Write(ref _patienceMs, Volatile.Read(ref EnginePrivates.ElectionTimeoutMs(this)));
+        Volatile.Write(ref EnginePrivates.ElectionTimeoutMs(this), NoPatienceMs);
+        try
+        {
+            await EnableStandbyModeAsync(CancellationToken.None).ConfigureAwait(false);
+            await RevertToNormalModeAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        finally
+        {
+            RestorePatience();
+        }
+    }
+
+    /// <summary>Ends the haste of <see cref="StandAsync"/>; to be called when an election begins.
+    /// </summary>
+    public void RestorePatience()
+    {
+        int patienceMs = Interlocked.Exchange(ref _patienceMs, 0);
+        if (patienceMs > 0)
+        {
+            Volatile.Write(ref EnginePrivates.ElectionTimeoutMs(this), patienceMs);
+        }
+    }
 
     /// <summary>Stops for good.</summary>
     public async Task EndAsync()

@@ -7,7 +7,6 @@
 // (hazard 6). Snapshots have no deadline, only a limit on silence.
 // Threading: any thread; the engine replicates to a member from one task at a time. Failure:
 // MemberUnavailableException.
-using DotNext.IO;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Membership;
@@ -31,6 +30,12 @@ internal interface IMemberHost
     /// <summary>What leases are measured by.</summary>
     TimeProvider Clock { get; }
 
+    /// <summary>Whether the leader of a term has let this node stand for election.</summary>
+    bool MayStandEarly(long term);
+    /// <summary>Whether a node counts in the configuration in use; one that catches up does
+    /// not yet.</summary>
+    bool IsVoter(int nodeId);
+
     /// <summary>A peer accepted this node as leader of a term.</summary>
     void LeaderAcknowledged(long term);
 
@@ -46,7 +51,7 @@ internal interface IMemberHost
 }
 
 /// <summary>A voter behind the network.</summary>
-internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost host)
+internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMemberHost host)
     : Member(address)
 {
     private const int MaxAppendBytes = 1024 * 1024;
@@ -75,6 +80,11 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
         var request = Ballot(term, lastLogIndex, lastLogTerm);
+        if (host.MayStandEarly(term - 1))
+        {
+            request.Int64(term - 1);
+        }
+
         var (theirTerm, value) = await AskAsync(MessageType.Vote, request, token)
             .ConfigureAwait(false);
         return new Result<bool> { Term = theirTerm, Value = value != 0 };
@@ -84,6 +94,12 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     public override async Task<Result<PreVoteResult>> PreVoteAsync(
         long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
     {
+        // The leader has found that this node has everything, and wants the election.
+        if (host.MayStandEarly(term))
+        {
+            return new Result<PreVoteResult> { Term = term, Value = PreVoteResult.Accepted };
+        }
+
         var request = Ballot(term, lastLogIndex, lastLogTerm);
         var (theirTerm, answer) = await AskAsync(MessageType.PreVote, request, token)
             .ConfigureAwait(false);
@@ -180,44 +196,11 @@ internal sealed class RemoteMember(MemberAddress address, Peer peer, IMemberHost
     }
 
     /// <inheritdoc/>
-    public override async Task<Result<HeartbeatResult>> InstallSnapshotAsync(
-        long term, IRaftLogEntry snapshot, long snapshotIndex, IDataTransferObject configuration,
-        long configurationVersion, CancellationToken token)
-    {
-        var outgoing = snapshot as OutgoingSnapshot
-            ?? throw new NotSupportedException(
-                "The engine sent a snapshot that is not of our log.");
-        Enter();
-        peer.Contact.SendingSnapshot = true;
-        try
-        {
-            var sender = new SnapshotSender(peer, host, term, outgoing);
-            var result = await sender.SendAsync(token).ConfigureAwait(false);
-            if (result.Value is HeartbeatResult.Replicated)
-            {
-                peer.Contact.Matched(term, snapshotIndex);
-                host.ReplicateAgain();
-            }
-
-            return result;
-        }
-        catch (PeerUnavailableException e)
-        {
-            peer.Contact.AttemptFailed();
-            throw new MemberUnavailableException(this, e.Message, e);
-        }
-        finally
-        {
-            peer.Contact.SendingSnapshot = false;
-            Leave();
-        }
-    }
-
-    /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
+            Interlocked.Exchange(ref _transfer, null)?.Dispose();
             _ = CloseLaterAsync();
         }
 

@@ -21,7 +21,7 @@ internal enum SnapshotAnswer : byte
 
 /// <summary>One snapshot transfer to one member.</summary>
 internal sealed class SnapshotSender(
-    Peer peer, IMemberHost host, long term, OutgoingSnapshot snapshot)
+    Peer peer, IMemberHost host, long term, OutgoingSnapshot snapshot, Action acknowledged)
 {
     private const int ChunkBytes = 512 * 1024;
     private static readonly TimeSpan ChunkTimeout = TimeSpan.FromSeconds(10);
@@ -99,10 +99,11 @@ internal sealed class SnapshotSender(
         peer.Contact.Answered();
         long theirTerm = body.Int64();
         var answer = (SnapshotAnswer)body.Byte();
-        if (theirTerm <= term)
+        if (theirTerm <= term && answer != SnapshotAnswer.Refused)
         {
             peer.Contact.Acknowledged(term, sentAt);
             host.LeaderAcknowledged(term);
+            acknowledged();
         }
 
         return (theirTerm, answer);

@@ -5,6 +5,10 @@
 // The heartbeat was accepted after it was sent: so from the send times that a majority has
 // acknowledged, the lease runs for the shortest of those timeouts, less a margin for clocks that do
 // not run alike (Ongaro 2014 §6.4.1).
+//
+// A leader that lets another member stand before that time is over gives up the lease of its term
+// first, and for good: what it allowed cannot be taken back, and may be used at any later time. It
+// holds a lease again in a term of its own that comes later, or not at all.
 // Threading: any thread; Current is one atomic read. Failure: none.
 using System.Diagnostics;
 
@@ -22,9 +26,13 @@ internal sealed class LeaderLease(double clockMargin = 0.1)
     private readonly Lock _gate = new();
     private long _deadlineNs;
     private long _term;
+    private long _cededTerm;
 
     /// <summary>End of the lease, CLOCK_MONOTONIC nanoseconds; 0 = no lease.</summary>
     public long Current => Volatile.Read(ref _deadlineNs);
+
+    /// <summary>Newest term whose lease was given up for good; 0 = none.</summary>
+    public long CededTerm => Volatile.Read(ref _cededTerm);
 
     /// <summary>This node leads a term from now on.</summary>
     public void Begin(long term)
@@ -46,6 +54,29 @@ internal sealed class LeaderLease(double clockMargin = 0.1)
         }
     }
 
+    /// <summary>Gives up the lease of a term: there is none in it from now on, whatever peers
+    /// acknowledge.</summary>
+    public void Cede(long term)
+    {
+        lock (_gate)
+        {
+            Volatile.Write(ref _cededTerm, Math.Max(_cededTerm, term));
+            if (_term <= term)
+            {
+                Volatile.Write(ref _deadlineNs, 0);
+            }
+        }
+    }
+
+    /// <summary>End of the lease of one term; 0 = none.</summary>
+    public long Of(long term)
+    {
+        lock (_gate)
+        {
+            return _term == term ? _deadlineNs : 0;
+        }
+    }
+
     /// <summary>Recomputes the lease from what peers acknowledged in a term.</summary>
     /// <param name="term">Ignored unless it is the term this node leads.</param>
     /// <param name="acknowledged">Per peer the send time (Stopwatch) it acknowledged, 0 =
@@ -58,7 +89,7 @@ internal sealed class LeaderLease(double clockMargin = 0.1)
             : Deadline(acknowledged, shortestTimeoutMs);
         lock (_gate)
         {
-            if (_term == term && term != 0)
+            if (_term == term && term > _cededTerm)
             {
                 Volatile.Write(ref _deadlineNs, deadline);
             }

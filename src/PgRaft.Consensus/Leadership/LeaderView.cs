@@ -43,6 +43,16 @@ internal sealed class LeaderView(int nodeId, int electionTimeoutMs, TimeProvider
         }
     }
 
+    /// <summary>Who is known to lead, or to have led, the newest term after one; 0 = nobody.
+    /// </summary>
+    public int LeaderAfter(long term)
+    {
+        lock (_gate)
+        {
+            return _leaderTerm > term ? _leaderId : 0;
+        }
+    }
+
     /// <summary>The leader in <paramref name="term"/>, while it is in contact; 0 = none.</summary>
     /// <param name="term">The current term.</param>
     /// <param name="deadlineNs">Until when it counts as known; 0 for this node itself or

@@ -14,6 +14,7 @@ internal sealed class PeerContact(TimeProvider clock)
     private int _sendingSnapshot;
     private long _snapshotSentBytes;
     private long _snapshotBytes;
+    private TaskCompletionSource? _nextMatch;
 
     /// <summary>Called when the peer has more than before; must not block. For a node that is to
     /// be added.</summary>
@@ -67,10 +68,22 @@ internal sealed class PeerContact(TimeProvider clock)
         bool isMore = index > MatchIndex(term);
         Volatile.Write(ref _matchIndex, index);
         Volatile.Write(ref _matchTerm, term);
+
+        // A full fence: whoever begins to wait after this sees the new index.
+        Interlocked.Exchange(ref _nextMatch, null)?.TrySetResult();
         if (isMore)
         {
             Advanced?.Invoke();
         }
+    }
+
+    /// <summary>
+    /// Ends when <see cref="Matched"/> is next called; to be taken before looking.
+    /// </summary>
+    public Task NextMatch()
+    {
+        var fresh = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        return (Interlocked.CompareExchange(ref _nextMatch, fresh, null) ?? fresh).Task;
     }
 
     /// <summary>The peer has taken so much of a snapshot.</summary>

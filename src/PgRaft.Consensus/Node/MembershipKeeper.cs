@@ -105,6 +105,22 @@ internal sealed class MembershipKeeper(
         return MembersOf(wanted.Effective);
     }
 
+    /// <summary>Drops every member object: the engine that used them has ended, and the members of
+    /// the next may have other addresses under the same ids.</summary>
+    public void Forget()
+    {
+        lock (_gate)
+        {
+            foreach (var remote in _remotes.Values)
+            {
+                remote.Dispose();
+            }
+
+            _remotes.Clear();
+            _local = null;
+        }
+    }
+
     /// <summary>Makes the engine use the newest configuration, and waits until it does.</summary>
     public async ValueTask SettleAsync(CancellationToken token)
     {
@@ -141,7 +157,8 @@ internal sealed class MembershipKeeper(
     /// <remarks>
     /// Hazard 30: the engine votes for its members only. A candidate may be a member by an entry
     /// that this node does not have yet, and then it may be the only one that can win. So it is
-    /// made a member for the time of the request, in which this node does not stand itself.
+    /// made a member for the time of the request, in which this node does not stand itself. That
+    /// goes for a node that is no member by its own log, too: the others may count its vote.
     /// <i>Source</i>: Ongaro 2014 §4.1, a server grants votes without asking its configuration.
     /// </remarks>
     public async ValueTask<T> VoteAsync<T>(

@@ -146,13 +146,28 @@ internal sealed class NodeStorage : IDisposable
             {
                 if (record.Kind == EntryKind.Configuration)
                 {
-                    history.Append(
-                        record.Index, record.Term, Configuration.Decode(record.Payload.Span));
+                    history.Append(record.Index, record.Term, ConfigurationOf(record));
                 }
             }
 
             next = batch[^1].Index + 1;
             batch.Clear();
+        }
+    }
+
+    private static Configuration ConfigurationOf(LogRecord record)
+    {
+        try
+        {
+            return Configuration.Decode(record.Payload.Span);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new PgraftException(
+                StatusCode.IoError, $"log entry {record.Index} cannot be read", e.Message,
+                "It is a configuration that this version of pgraft does not know. Start the "
+                + "version that wrote it, or replace this member.",
+                e);
         }
     }
 

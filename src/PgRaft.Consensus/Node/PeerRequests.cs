@@ -1,15 +1,18 @@
 // The server side of the peer protocol: what this node answers to members.
 //
-// Guards that act on requests are here: no vote in the first election timeout after a start
-// (hazard 8) nor within one of a leader's sign of life (hazards 23 and 24), one leader a term
-// (hazard 12), a snapshot that is already covered is not refused but acknowledged, a refused append
+// Guards that act on requests are here: nothing from a node that is not of this founding, and one
+// leader a term (hazard 12), no vote in the first election timeout after a start (hazard 8) nor
+// within one of a leader's sign of life (hazards 23 and 24), no entry that could not be read back
+// (hazard 36), a snapshot that is already covered is not refused but acknowledged, a refused append
 // says where the logs part, and a node that is no member takes no entries and gives no votes
-// (hazard 36).
+// (hazards 37 and 43). A candidate that the leader itself has let stand does not wait for the
+// leader to fall silent (LetThrough).
 // Threading: called concurrently for different connections; _turn keeps votes and appends apart,
 // because a leader's lease rests on their order. Failure: a broken invariant or a storage error
 // ends the node; everything else ends the connection it came from.
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
+using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Transport;
 using PgRaft.Core;
@@ -17,13 +20,15 @@ using PgRaft.Core;
 namespace PgRaft.Consensus.Node;
 
 /// <summary>Handles members' requests for one node.</summary>
-internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayHaveForgotten)
+internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, int forgottenFaithMs)
     : IPeerHandler, IDisposable
 {
     private readonly SemaphoreSlim _turn = new(1, 1);
 
-    // A start counts as a sign of life: what was heard before it is forgotten.
-    private long _heardAt = mayHaveForgotten ? options.Clock.GetTimestamp() : 0;
+    // What was heard before the start is forgotten, so the start counts as a sign of life; and by
+    // the promise that held then, which may have been for longer.
+    private readonly long _startedAt = options.Clock.GetTimestamp();
+    private long _heardAt;
     private long _messages;
 
     /// <summary>Requests received since start.</summary>
@@ -39,6 +44,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         Interlocked.Increment(ref _messages);
         try
         {
+            RefuseStranger(peer);
             await DispatchAsync(peer.NodeId, request, answer, token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is InvariantViolatedException
@@ -66,10 +72,33 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
             MessageType.SnapshotEnd => SnapshotEndAsync(sender, body, answer, token),
             MessageType.ReadIndex => ReadIndexAsync(sender, answer, token),
             MessageType.Forward => ForwardAsync(sender, request.Body, answer, token),
+            MessageType.TimeoutNow => TimeoutNow(sender, body, answer),
+            MessageType.Report => Report(answer),
             MessageType.Join => JoinAsync(sender, body, answer, token),
             MessageType.Removed => RemovedAsync(sender, body, answer),
             _ => throw new InvalidDataException($"Unknown message type {(byte)request.Type}."),
         };
+    }
+
+    private ValueTask Report(FrameWriter answer)
+    {
+        node.Report().Write(answer);
+        return ValueTask.CompletedTask;
+    }
+
+    // Hazard 12. Not only at the hello: this node may have been founded, have joined, or have gone
+    // on alone since, and whom it left must not reach it over a connection that is still open. Who
+    // belongs to no founding has no business with anybody but itself; who is of another would mix
+    // two clusters. Ids are not compared here: a rightful candidate or leader may be a member by an
+    // entry that this node does not have yet (hazard 30).
+    private void RefuseStranger(Hello peer)
+    {
+        long mine = node.FoundingId;
+        if (peer.FoundingId == 0 || (mine != 0 && mine != peer.FoundingId))
+        {
+            throw new InvalidDataException(
+                $"node {peer.NodeId} does not belong to the cluster that this node belongs to");
+        }
     }
 
     private async ValueTask PreVoteAsync(
@@ -101,11 +130,14 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         await _turn.WaitAsync(token).ConfigureAwait(false);
         try
         {
-            if (MayVote())
+            long term = body.Int64();
+            long lastIndex = body.Int64();
+            long lastTerm = body.Int64();
+            long consentTerm = body.Rest.IsEmpty ? 0 : body.Int64();
+            if (LetThrough(term, consentTerm)
+                ? await StandAsideAsync(term).ConfigureAwait(false)
+                : MayVoteAndPromises())
             {
-                long term = body.Int64();
-                long lastIndex = body.Int64();
-                long lastTerm = body.Int64();
                 result = await node.Membership.VoteAsync(
                     sender,
                     () => node.Engine.OnVoteAsync(sender, term, lastIndex, lastTerm, token),
@@ -121,13 +153,16 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         answer.Int64(result.Term).Byte(result.Value ? (byte)1 : (byte)0);
     }
 
-    // A leader's lease rests on this: no vote within the lower election timeout of its last sign of
-    // life, which a restarted voter may have forgotten (hazard 8), nor while this node leads
-    // itself.
+    // A node that is no member may have lost its memory of a vote, or of entries that it has
+    // acknowledged: it gives none until a leader has brought it up to date, and nobody needs it
+    // before, because nobody counts it (hazards 37 and 43).
+    // A leader's lease rests on the rest: no vote within the lower election timeout of its last
+    // sign of life, which a restarted voter may have forgotten (hazard 8), nor while this node
+    // leads itself.
     private bool MayVote()
     {
-        if (node.HoldsLease || SinceHeard() <= options.ElectionTimeoutMs
-            || !node.Membership.GivesVotes)
+        if (!node.Membership.GivesVotes || node.HoldsLease || Since(_startedAt) <= forgottenFaithMs
+            || Since(Volatile.Read(ref _heardAt)) <= options.ElectionTimeoutMs)
         {
             return false;
         }
@@ -142,8 +177,20 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         return true;
     }
 
-    private double SinceHeard() =>
-        options.Clock.GetElapsedTime(Volatile.Read(ref _heardAt)).TotalMilliseconds;
+    // From now on for the present timeout; how long it was before counts no more.
+    private bool MayVoteAndPromises()
+    {
+        bool mayVote = MayVote();
+        if (mayVote)
+        {
+            node.Log.KeepFaith(options.ElectionTimeoutMs);
+        }
+
+        return mayVote;
+    }
+
+    private double Since(long timestamp) =>
+        options.Clock.GetElapsedTime(timestamp).TotalMilliseconds;
 
     // Before the request is handled, not after: its answer is counted from when it was sent.
     private async ValueTask<Result<ReplicationStatus>> EngineAppendAsync(
@@ -226,10 +273,27 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         {
             long term = body.Int64();
             var kind = (EntryKind)body.Byte();
-            records.Add(new LogRecord(previousIndex + i, term, kind, body.Bytes()));
+            var payload = body.Bytes();
+            RequireReadable(kind, payload);
+            records.Add(new LogRecord(previousIndex + i, term, kind, payload));
         }
 
         return records;
+    }
+
+    // Hazard 36: what is in the log must be readable at the next start, or the member would never
+    // start again. So it is refused before it is appended.
+    private static void RequireReadable(EntryKind kind, ReadOnlyMemory<byte> payload)
+    {
+        if (kind > RecordHeader.LastKind)
+        {
+            throw new InvalidDataException($"entry of unknown kind {(byte)kind}");
+        }
+
+        if (kind == EntryKind.Configuration)
+        {
+            _ = Configuration.Decode(payload.Span);
+        }
     }
 
     // Invariant (election safety, Ongaro 2014 §3.4): at most one leader a term.
@@ -357,7 +421,7 @@ internal sealed class PeerRequests(RaftNode node, NodeOptions options, bool mayH
         return true;
     }
 
-    // Hazard 36: what an emptied data_dir acknowledges counts for what it had before. Who has an
+    // Hazard 43: what an emptied data_dir acknowledges counts for what it had before. Who has an
     // old configuration may still take this node for a member.
     private void RequireMembership(int sender)
     {

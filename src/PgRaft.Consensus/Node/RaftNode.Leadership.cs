@@ -12,13 +12,20 @@ namespace PgRaft.Consensus;
 public sealed partial class RaftNode
 {
     private long _noCampaignBefore;
+    private int _givingUp;
 
     /// <inheritdoc/>
     public async Task<int> YieldLeadershipAsync(CancellationToken token)
     {
         var tenure = View.Tenure ?? throw NotLeaderHere();
-        Volatile.Write(
-            ref _noCampaignBefore, Environment.TickCount64 + (_options.ElectionTimeoutMs * 4L));
+        RequireNoChange();
+        int taker = await TryHandOverAsync(tenure, token).ConfigureAwait(false);
+        if (taker != 0 && taker != SelfId)
+        {
+            return taker;
+        }
+
+        HoldBack();
         Depose(tenure);
 
         // Hazard 28: not with the caller's token. Cancelled here, the engine would go on leading a
@@ -46,15 +53,38 @@ public sealed partial class RaftNode
         }
     }
 
-    void IMemberHost.LeaderAcknowledged(long term) => RenewLease(term);
+    void IMemberHost.LeaderAcknowledged(long term)
+    {
+        if (DiskStandsStill)
+        {
+            GiveUpForDisk(term);
+        }
+        else
+        {
+            RenewLease(term);
+        }
+    }
 
-    /// <summary>Whether this node may stand for election now.</summary>
-    internal bool MayCampaign() =>
-        Membership.IsSettled && Environment.TickCount64 >= Volatile.Read(ref _noCampaignBefore);
+    /// <summary>Whether this node may stand for election now; asked when it is about to.</summary>
+    internal bool MayCampaign()
+    {
+        Engine.RestorePatience();
+        bool holdsBack = Environment.TickCount64 < Volatile.Read(ref _noCampaignBefore)
+            && !((IMemberHost)this).MayStandEarly(Log.Term)
+            && !((IMemberHost)this).MayStandEarly(Log.Term - 1);
+        return Membership.IsSettled && !DiskStandsStill && !holdsBack;
+    }
+
+    // Hazard 38: heartbeats need no disk. A leader whose disk hangs without an error would lead on,
+    // lease and all, and commit nothing.
+    private bool DiskStandsStill => Disk.Log.BusyMs > _options.ElectionTimeoutMs * 2L;
 
     /// <summary>Whether this node leads and no other can.</summary>
     internal bool HoldsLease => View.Tenure is not null
         && _lease.Current > LeaderLease.ToNs(_options.Clock.GetTimestamp());
+
+    /// <summary>Newest term whose lease this node has given up for good; 0 = none.</summary>
+    internal long CededTerm => _lease.CededTerm;
 
     /// <summary>The engine's members changed: the majority may be another.</summary>
     internal void MembersChanged()
@@ -151,6 +181,9 @@ public sealed partial class RaftNode
         }
 
         RenewLease(tenure.Term);
+
+        // The others learn that the first entry is committed, and that requests will be served.
+        Engine.Replicate();
         LogElected(_logger, SelfId, tenure.Term);
         await ended.Task.ConfigureAwait(false);
         LogDeposed(_logger, SelfId, tenure.Term);
@@ -160,6 +193,64 @@ public sealed partial class RaftNode
     {
         _lease.End();
         View.Deposed(tenure);
+        WakeProposals();
+    }
+
+    // To somebody in particular, if anybody can take it: that is faster than an election, and must
+    // not become slower. 0 if nobody has.
+    private async Task<int> TryHandOverAsync(Tenure tenure, CancellationToken token)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(token);
+        limit.CancelAfter(Patience * 4);
+        try
+        {
+            var target = BestTarget(tenure.Term);
+            return await HandOverAsync(tenure, target, Otherwise.Resign, limit.Token)
+                .ConfigureAwait(false);
+        }
+        catch (PgraftException)
+        {
+            return 0;
+        }
+    }
+
+    private void HoldBack() => Volatile.Write(
+        ref _noCampaignBefore, Environment.TickCount64 + (_options.ElectionTimeoutMs * 4L));
+
+    private void GiveUpForDisk(long term)
+    {
+        if (Interlocked.Exchange(ref _givingUp, 1) != 0)
+        {
+            return;
+        }
+
+        if (View.Tenure is { } tenure)
+        {
+            Depose(tenure);
+        }
+
+        LogDiskStandsStill(_logger, SelfId, Disk.Log.BusyMs, term);
+        _ = Task.Run(StepDownForDiskAsync);
+    }
+
+    private async Task StepDownForDiskAsync()
+    {
+        try
+        {
+            await Engine.StepDownAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+        {
+            // The engine was stopped.
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+        }
+        finally
+        {
+            Volatile.Write(ref _givingUp, 0);
+        }
     }
 
     private void RenewLease(long term)
@@ -213,6 +304,12 @@ public sealed partial class RaftNode
 
     [LoggerMessage(111, LogLevel.Information, "node {NodeId} elected leader in term {Term}")]
     private static partial void LogElected(ILogger logger, int nodeId, long term);
+
+    [LoggerMessage(113, LogLevel.Warning,
+        "the disk of node {NodeId} has not finished a write for {BusyMs} ms: "
+        + "leadership of term {Term} is given up")]
+    private static partial void LogDiskStandsStill(
+        ILogger logger, int nodeId, long busyMs, long term);
 
     [LoggerMessage(112, LogLevel.Information, "node {NodeId} lost leadership of term {Term}")]
     private static partial void LogDeposed(ILogger logger, int nodeId, long term);

@@ -26,29 +26,47 @@ public sealed partial class RaftNode
         await _founding.WaitAsync(token).ConfigureAwait(false);
         try
         {
-            if (!Disk.Configurations.Latest.Configuration.IsEmpty || Disk.Log.LastIndex > 0)
-            {
-                throw new PgraftException(
-                    StatusCode.WrongState, "this node already belongs to a cluster", null,
-                    "See pgraft_get_nodes(). A node that is to join another cluster must be "
-                    + "removed from this one first, and then start with an empty pgraft.data_dir "
-                    + "and a new pgraft.node_id.");
-            }
-
-            long foundingId = BitConverter.ToInt64(Guid.NewGuid().ToByteArray()) | 1;
-            Disk.Found(Configuration.Found(foundingId, [_options.Self]));
-            await StopEngineAsync().ConfigureAwait(false);
-
-            // No longer the caller's to cancel: the configuration is on disk.
-            await StartEngineAsync(CancellationToken.None).ConfigureAwait(false);
+            RequireNotStopping();
+            RequireNoCluster(
+                "See pgraft_get_nodes(). A node that is to join another cluster must be "
+                + "removed from this one first, and then start with an empty pgraft.data_dir "
+                + "and a new pgraft.node_id.");
+            await FoundAloneAsync().ConfigureAwait(false);
         }
         finally
         {
             _founding.Release();
         }
 
-        await LeadingAsync(token).ConfigureAwait(false);
+        await LeadingAsync(
+            () => new PgraftException(
+                StatusCode.OutcomeUnknown,
+                "the cluster was founded, but this node does not lead it yet",
+                "The founding is on disk, and the node goes on with it by itself, also after a "
+                + "restart.",
+                "Wait until pgraft_is_leader() is true here; do not found it again."),
+            token).ConfigureAwait(false);
         LogFounded(_logger, _options.ClusterId, SelfId);
+    }
+
+    // Not the caller's to cancel. Once the configuration may be on disk, no failure can say that
+    // nothing was done.
+    private async Task FoundAloneAsync()
+    {
+        bool isOnDisk = false;
+        try
+        {
+            Disk.Found(Configuration.Found(NewFoundingId(), [_options.Self]));
+            isOnDisk = true;
+            await StopEngineAsync().ConfigureAwait(false);
+            await StartEngineAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (PgraftException e) when (isOnDisk || e.Code != StatusCode.DiskFull)
+        {
+            throw new PgraftException(
+                StatusCode.OutcomeUnknown, $"the cluster may have been founded: {e.Message}",
+                e.Detail, "See pgraft_get_nodes() once the worker runs again.", e);
+        }
     }
 
     /// <inheritdoc/>
@@ -73,8 +91,7 @@ public sealed partial class RaftNode
             Volatile.Write(ref _joining, candidate);
             Follow(candidate, tenure.Term, progress);
             await ChangeAsync(
-                what, c => c.Contains(member.NodeId),
-                () => JoinAsync(candidate, tenure, token),
+                what, () => JoinAsync(candidate, tenure, token),
                 () => candidate.Peer.LastError, token).ConfigureAwait(false);
         }
         finally
@@ -110,7 +127,7 @@ public sealed partial class RaftNode
             await RequireMajorityAsync(what, token).ConfigureAwait(false);
             RequireMajorityWithout(nodeId);
             await ChangeAsync(
-                what, c => !c.Contains(nodeId),
+                what,
                 () => Engine.RemoveAsync(
                     nodeId, new EngineConfigurations(Disk.Configurations), token),
                 () => null, token).ConfigureAwait(false);
@@ -231,12 +248,15 @@ public sealed partial class RaftNode
     }
 
     private async Task ChangeAsync(
-        string what, Func<Configuration, bool> isDone, Func<Task<bool>> change,
-        Func<string?> lastError, CancellationToken token)
+        string what, Func<Task<bool>> change, Func<string?> lastError, CancellationToken token)
     {
+        long appended = Log.OwnConfigurations;
         Exception? cause = null;
+        RequireNoHandover();
         try
         {
+            // One change begins where the one before has taken effect.
+            await Membership.SettleAsync(token).ConfigureAwait(false);
             if (await change().ConfigureAwait(false))
             {
                 return;
@@ -252,7 +272,9 @@ public sealed partial class RaftNode
             cause = e;
         }
 
-        bool proposed = isDone(Disk.Configurations.Latest.Configuration);
+        // Not what the newest configuration says now: another leader may have replaced the entry
+        // here already, and it may still be committed elsewhere.
+        bool proposed = Log.OwnConfigurations != appended;
         string why = lastError()
             ?? (cause is NotLeaderException ? "Leadership was lost."
                 : token.IsCancellationRequested ? "It made no progress in time, or was cancelled."
@@ -336,7 +358,28 @@ public sealed partial class RaftNode
         $"To give the id to another server, remove this one first with "
         + $"pgraft_remove_node({present.NodeId}). If it has moved, use pgraft_update_node().");
 
-    private async Task LeadingAsync(CancellationToken token)
+    private static long NewFoundingId() =>
+        BitConverter.ToInt64(Guid.NewGuid().ToByteArray()) | 1;
+
+    private void RequireNoCluster(string hint)
+    {
+        if (!Disk.Configurations.Latest.Configuration.IsEmpty || Disk.Log.LastIndex > 0)
+        {
+            throw new PgraftException(
+                StatusCode.WrongState, "this node already belongs to a cluster", null, hint);
+        }
+    }
+
+    // An engine that is started while the node stops would not be stopped again.
+    private void RequireNotStopping()
+    {
+        if (_stopping.IsCancellationRequested)
+        {
+            throw new PgraftException(StatusCode.Stopping, "the node is stopping");
+        }
+    }
+
+    private async Task LeadingAsync(Func<PgraftException> inVain, CancellationToken token)
     {
         try
         {
@@ -347,8 +390,7 @@ public sealed partial class RaftNode
         }
         catch (OperationCanceledException)
         {
-            throw new PgraftException(
-                StatusCode.TimedOut, "the cluster was founded, but this node does not lead it yet");
+            throw inVain();
         }
     }
 

@@ -3,6 +3,7 @@
 // done, unknown.
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Apply;
+using PgRaft.Consensus.Leadership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Transport;
 using PgRaft.Core;
@@ -14,6 +15,9 @@ public sealed partial class RaftNode
 {
     // How long a request may hang on a connection; the caller's token is usually sooner.
     private static readonly TimeSpan LongestCall = TimeSpan.FromMinutes(10);
+
+    // Ends when proposals that found the term closed should look again.
+    private TaskCompletionSource _reopened = NewSignal();
 
     /// <inheritdoc/>
     public async ValueTask<Proposal> ProposeAsync(
@@ -37,7 +41,8 @@ public sealed partial class RaftNode
             throw new PgraftException(StatusCode.NotDone, "time ran out before the write was sent");
         }
 
-        var pending = Log.Propose(tenure.Term, command.Span) ?? throw NotLeaderHere();
+        var pending = Log.Propose(tenure.Term, command.Span)
+            ?? await ProposeLaterAsync(tenure, command, token).ConfigureAwait(false);
         Engine.Replicate();
         try
         {
@@ -50,6 +55,44 @@ public sealed partial class RaftNode
                 + "but was not committed in time.");
         }
     }
+
+    // While leadership is being handed over the term is closed, and the proposal waits: until it is
+    // open again, or somebody else leads.
+    private async ValueTask<PendingProposal> ProposeLaterAsync(
+        Tenure tenure, ReadOnlyMemory<byte> command, CancellationToken token)
+    {
+        // The caller may use its memory for something else once this method has returned.
+        command = command.ToArray();
+        try
+        {
+            while (true)
+            {
+                var reopened = Volatile.Read(ref _reopened);
+                if (View.Tenure != tenure || Log.Term != tenure.Term)
+                {
+                    throw NotLeaderHere();
+                }
+
+                if (Log.Propose(tenure.Term, command.Span) is { } pending)
+                {
+                    return pending;
+                }
+
+                await reopened.Task.WaitAsync(token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            throw new PgraftException(
+                StatusCode.NotDone, "the write was not done: leadership was being transferred",
+                "It waited until its time ran out.", "Run it again.");
+        }
+    }
+
+    private void WakeProposals() => Interlocked.Exchange(ref _reopened, NewSignal()).TrySetResult();
+
+    private static TaskCompletionSource NewSignal() =>
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // A tenure begins when an entry of its own term has been applied, and with it everything of
     // earlier terms that will ever be (Ongaro 2014 §3.6.2): what has no result by now never will.

@@ -30,6 +30,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     private Applier? _applier;
     private EngineLog? _log;
     private RaftEngine? _engine;
+    private RaftEngine? _runningEngine;
     private MembershipKeeper? _membership;
     private PeerRequests? _requests;
     private PeerListener? _listener;
@@ -107,7 +108,11 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     }
 
     /// <inheritdoc/>
-    public void Reload(RuntimeOptions options) => Volatile.Write(ref _runtime, options);
+    public void Reload(RuntimeOptions options)
+    {
+        Volatile.Write(ref _runtime, options);
+        _applier?.OptionsChanged();
+    }
 
     /// <inheritdoc/>
     public async Task StopAsync(CancellationToken token)
@@ -124,7 +129,13 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             await _listener.DisposeAsync().ConfigureAwait(false);
         }
 
+        await _completing.ConfigureAwait(false);
+        await _standing.ConfigureAwait(false);
+
+        // Whoever is replacing the engine starts another one first.
+        await _founding.WaitAsync(CancellationToken.None).ConfigureAwait(false);
         await StopEngineAsync().ConfigureAwait(false);
+        _founding.Release();
         if (_applier is not null)
         {
             await _applier.DisposeAsync().ConfigureAwait(false);
@@ -143,6 +154,8 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         await StopAsync(CancellationToken.None).ConfigureAwait(false);
         _stopping.Dispose();
     }
+
+    bool IMemberHost.IsVoter(int nodeId) => Membership.Active.Contains(nodeId);
 
     void IMemberHost.ReplicateAgain() => _engine?.Replicate();
 
@@ -163,10 +176,16 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         }
     }
 
+    /// <summary>The founding this node belongs to; 0 = none yet.</summary>
+    internal long FoundingId => Disk.Configurations.Latest.Configuration.FoundingId;
+
+    /// <summary>Whether this node has neither a configuration nor an entry.</summary>
+    internal bool IsBlank => FoundingId == 0 && Disk.Log.LastIndex == 0;
+
     /// <summary>This node's hello.</summary>
     internal Hello Hello(ChannelKind kind, int targetId) => new(
-        kind, _options.ClusterId, Disk.Configurations.Latest.Configuration.FoundingId, SelfId,
-        targetId, _options.ElectionTimeoutMs, _options.Version);
+        kind, _options.ClusterId, FoundingId, SelfId, targetId, _options.ElectionTimeoutMs,
+        _options.Version);
 
     private static InvalidOperationException NotStarted() => new("The node is not started.");
 
@@ -190,11 +209,24 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         _log.Failed = Fail;
         _membership = new MembershipKeeper(
             this, _options.Self, storage.Configurations, storage.Notices, _logger);
-        _requests = new PeerRequests(this, _options, mayHaveForgotten: _log.Term > 0);
+        _requests = new PeerRequests(this, _options, PromiseFaith(storage.Terms));
         _log.Changed += OnLogChanged;
         _log.ConfigurationChanged += OnConfigurationChanged;
         _applier.Applied += RaiseStatusChanged;
         _applier.Start();
+    }
+
+    // A leader may still count on what this voter promised before its restart, with a longer
+    // timeout perhaps. Returns for how long; what is promised from now on is on disk before it is.
+    private int PromiseFaith(Storage.TermStore terms)
+    {
+        int before = terms.Term > 0 ? Math.Max(terms.FaithMs, _options.ElectionTimeoutMs) : 0;
+        if (terms.FaithMs < _options.ElectionTimeoutMs)
+        {
+            terms.KeepFaith(_options.ElectionTimeoutMs);
+        }
+
+        return before;
     }
 
     private async Task StartEngineAsync(CancellationToken token)
@@ -213,6 +245,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             AuditTrail = Log,
         };
         _engine = engine;
+        _runningEngine = engine;
         await engine.StartAsync(members, token).ConfigureAwait(false);
         _engineStopped = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
         _leadershipWatch = WatchLeadershipAsync(engine, _engineStopped.Token);
@@ -221,7 +254,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
 
     private async Task StopEngineAsync()
     {
-        if (_engine is { } engine)
+        if (Interlocked.Exchange(ref _runningEngine, null) is { } engine)
         {
             await _engineStopped.CancelAsync().ConfigureAwait(false);
             await engine.EndAsync().ConfigureAwait(false);

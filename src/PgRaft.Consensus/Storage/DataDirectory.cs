@@ -64,6 +64,12 @@ public sealed class DataDirectory : IDisposable
         path = System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path));
         RequireParent(path);
         io.CreateDirectory(path);
+        if (!io.Exists(System.IO.Path.Combine(path, StampName)))
+        {
+            // Before anything in it is touched: it may be somebody else's, named by mistake.
+            RefuseForeignFiles(path);
+        }
+
         MakePrivate(path);
         SafeFileHandle held = TakeLock(System.IO.Path.Combine(path, LockName));
         var directory = new DataDirectory(path, io, held);
@@ -78,6 +84,11 @@ public sealed class DataDirectory : IDisposable
             throw;
         }
     }
+
+    // Whether a directory is some member's, whoever's.
+    internal static bool IsOne(IStorageIo io, string directory) =>
+        io.Exists(System.IO.Path.Combine(directory, StampName))
+        && io.Exists(System.IO.Path.Combine(directory, LockName));
 
     /// <summary>Writes, syncs and deletes a small file: the directory takes data.</summary>
     /// <exception cref="PgraftException"><see cref="StatusCode.IoError"/> or
@@ -172,7 +183,7 @@ public sealed class DataDirectory : IDisposable
         AtomicFile.TryDelete(_io, path + AtomicFile.TemporarySuffix);
         if (!_io.Exists(path))
         {
-            RefuseForeignFiles();
+            RefuseForeignFiles(Path);
             var fresh = new DirectoryStamp(clusterId, nodeId, Guid.NewGuid());
             AtomicFile.Write(_io, path, fresh.Encode());
             return fresh;
@@ -186,9 +197,9 @@ public sealed class DataDirectory : IDisposable
     }
 
     // A directory that holds files but no stamp was never ours, or has lost the proof that it is.
-    private void RefuseForeignFiles()
+    private static void RefuseForeignFiles(string path)
     {
-        foreach (string entry in Directory.EnumerateFileSystemEntries(Path))
+        foreach (string entry in EntriesOf(path))
         {
             string name = System.IO.Path.GetFileName(entry);
             bool harmless = name is LockName or "lost+found"
@@ -198,10 +209,22 @@ public sealed class DataDirectory : IDisposable
             {
                 throw new PgraftException(
                     StatusCode.WrongState,
-                    $"directory \"{Path}\" holds files but no pgraft stamp",
+                    $"directory \"{path}\" holds files but no pgraft stamp",
                     $"It contains \"{name}\".",
                     "Set pgraft.data_dir to an empty or missing directory.");
             }
+        }
+    }
+
+    private static string[] EntriesOf(string path)
+    {
+        try
+        {
+            return Directory.GetFileSystemEntries(path);
+        }
+        catch (Exception e) when (StorageErrors.IsExpected(e))
+        {
+            throw StorageErrors.FromException(e, "read", path);
         }
     }
 

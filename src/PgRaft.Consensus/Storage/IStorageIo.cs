@@ -17,6 +17,19 @@ internal interface IStorageIo
     /// <see cref="SyncDirectory"/>.</summary>
     IStorageFile Create(string path);
 
+    /// <summary>Creates a file that a client named, mode 0600; whatever has the name already is
+    /// an error. Its errors, those of <see cref="OpenForeign"/> and of <see cref="RenameNew"/>
+    /// also say that the name is wrong or not allowed.</summary>
+    IStorageFile CreateNew(string path);
+
+    /// <summary>Opens a file that a client named for reading, without waiting for whatever it may
+    /// be; only a regular file is one.</summary>
+    IStorageFile OpenForeign(string path);
+
+    /// <summary>Gives a file a name atomically; whatever has the name already is an error. Durable
+    /// only after <see cref="SyncDirectory"/>.</summary>
+    void RenameNew(string source, string target);
+
     /// <summary>Replaces <paramref name="target"/> atomically; durable only after
     /// <see cref="SyncDirectory"/>.</summary>
     void Rename(string source, string target);

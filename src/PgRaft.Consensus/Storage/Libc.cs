@@ -1,9 +1,12 @@
-// The three system calls that storage needs and the class library does not offer: fdatasync (fsync
-// also journals time stamps: a second write per batch), sync of a directory, and a lock that no
-// environment variable turns off. Blittable arguments only, so no unsafe code.
+// The system calls that storage needs and the class library does not offer: fdatasync (fsync
+// also journals time stamps: a second write per batch), sync of a directory, a lock that no
+// environment variable turns off, and for files that a client names: creating one that must not
+// be there, giving it a name that must not be there, and opening one that may be a pipe.
+// Blittable arguments only, so no unsafe code.
 // Threading: stateless. Failure: PgraftException naming the file.
 using System.Runtime.InteropServices;
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus.Storage;
@@ -11,7 +14,16 @@ namespace PgRaft.Consensus.Storage;
 internal static class Libc
 {
     private const int OpenReadOnly = 0;
+    private const int OpenReadWrite = 2;
+    private const int OpenCreate = 0x40;
+    private const int OpenExclusive = 0x80;
+    private const int OpenNonBlocking = 0x800;
     private const int OpenCloseOnExec = 0x80000;
+    private const int Mode0600 = 0x180;
+    private const int CurrentDirectory = -100;
+    private const uint RenameNoReplace = 1;
+    private const int ErrnoInvalid = 22;
+    private const int ErrnoNoSystemCall = 38;
     private const int LockExclusive = 2;
     private const int LockNonBlocking = 4;
     private const int ErrnoWouldBlock = 11;
@@ -57,6 +69,47 @@ internal static class Libc
         return Marshal.GetLastPInvokeError() == ErrnoWouldBlock ? false : throw Error("lock", path);
     }
 
+    // Fails where anything has the name, a dangling link included.
+    internal static SafeFileHandle CreateNew(string path) => Opened(
+        path, OpenReadWrite | OpenCreate | OpenExclusive | OpenCloseOnExec, "create");
+
+    // Does not wait for the other end of a pipe.
+    internal static SafeFileHandle OpenForeign(string path) =>
+        Opened(path, OpenReadOnly | OpenNonBlocking | OpenCloseOnExec, "open");
+
+    // Atomic, and fails where anything has the new name. A file system that cannot do it in one
+    // step (NFS) gets two: a crash in between leaves both names.
+    internal static void RenameNew(string source, string target)
+    {
+        byte[] from = Encoding.UTF8.GetBytes(source + '\0');
+        byte[] to = Encoding.UTF8.GetBytes(target + '\0');
+        if (renameat2(CurrentDirectory, from, CurrentDirectory, to, RenameNoReplace) == 0)
+        {
+            return;
+        }
+
+        bool inTwoSteps = Marshal.GetLastPInvokeError() is ErrnoInvalid or ErrnoNoSystemCall;
+        if (!inTwoSteps || link(from, to) != 0 || unlink(from) != 0)
+        {
+            throw ClientError("create", target);
+        }
+    }
+
+    private static SafeFileHandle Opened(string path, int flags, string action)
+    {
+        int descriptor = open(Encoding.UTF8.GetBytes(path + '\0'), flags, Mode0600);
+        return descriptor >= 0
+            ? new SafeFileHandle(descriptor, ownsHandle: true)
+            : throw ClientError(action, path);
+    }
+
+    private static PgraftException ClientError(string action, string path)
+    {
+        int errno = Marshal.GetLastPInvokeError();
+        string reason = Marshal.GetPInvokeErrorMessage(errno);
+        return StorageErrors.OfClientsFile(errno, action, path, reason);
+    }
+
     private static PgraftException Error(string action, string path)
     {
         int errno = Marshal.GetLastPInvokeError();
@@ -76,6 +129,20 @@ internal static class Libc
 
     [DllImport("libc", SetLastError = true)]
     private static extern int open(byte[] path, int flags);
+
+    // Variadic in C: the mode travels like any other argument on the machines we build for.
+    [DllImport("libc", SetLastError = true)]
+    private static extern int open(byte[] path, int flags, int mode);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern int renameat2(
+        int sourceDirectory, byte[] source, int targetDirectory, byte[] target, uint flags);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern int link(byte[] source, byte[] target);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern int unlink(byte[] path);
 
     [DllImport("libc", SetLastError = true)]
     private static extern int close(int descriptor);

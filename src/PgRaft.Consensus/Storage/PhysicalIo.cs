@@ -2,6 +2,7 @@
 // whose reads and writes carry their offset. Failure: PgraftException naming the file; a disposed
 // file throws ObjectDisposedException, which the log takes for "compacted meanwhile".
 using Microsoft.Win32.SafeHandles;
+using PgRaft.Core;
 
 namespace PgRaft.Consensus.Storage;
 
@@ -20,6 +21,22 @@ internal sealed class PhysicalIo : IStorageIo
 
     public IStorageFile Create(string path) =>
         OpenFile(path, FileMode.Create, FileAccess.ReadWrite);
+
+    public IStorageFile CreateNew(string path) => new OpenedFile(path, Libc.CreateNew(path));
+
+    public IStorageFile OpenForeign(string path)
+    {
+        SafeFileHandle handle = Libc.OpenForeign(path);
+        if (HasLength(handle) && !Directory.Exists(path))
+        {
+            return new OpenedFile(path, handle);
+        }
+
+        handle.Dispose();
+        throw new PgraftException(StatusCode.BadArgument, $"\"{path}\" is not a regular file");
+    }
+
+    public void RenameNew(string source, string target) => Libc.RenameNew(source, target);
 
     public void Rename(string source, string target) =>
         Do("rename", source, () => System.IO.File.Move(source, target, overwrite: true));
@@ -48,6 +65,19 @@ internal sealed class PhysicalIo : IStorageIo
     }
 
     public void SyncDirectory(string path) => Libc.SyncDirectory(path);
+
+    // Pipes and sockets have none.
+    private static bool HasLength(SafeFileHandle handle)
+    {
+        try
+        {
+            return RandomAccess.GetLength(handle) >= 0;
+        }
+        catch (Exception e) when (e is NotSupportedException || StorageErrors.IsExpected(e))
+        {
+            return false;
+        }
+    }
 
     private static void Do(string action, string path, Action body)
     {

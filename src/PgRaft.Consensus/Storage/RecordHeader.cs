@@ -24,10 +24,10 @@ internal readonly record struct RecordHeader(
 {
     internal const int Bytes = 40;
     internal const int Alignment = 8;
+    internal const EntryKind LastKind = EntryKind.Configuration;
 
     private const int ChecksumOffset = 4;
     private const int CheckedOffset = 8;
-    private const EntryKind LastKind = EntryKind.Configuration;
 
     // Bytes a record takes in the file.
     internal static int SizeOf(int payloadBytes) =>

@@ -5,7 +5,8 @@
 //
 // Threading: Activate, RequestSpare and Discard by the writer or under the log's lock; the queue
 // has its own lock. One thread ("pgraft log files") does the background work, woken by the queue.
-// Failure: a spare that cannot be made is no error yet: Activate makes the file, and reports.
+// Failure: a spare that there is no room for is no error yet: Activate makes the file, and reports.
+// Any other trouble in the background, a failed sync above all, is a defect of the log and final.
 // When a file cannot be deleted, no later one is: recovery must not find a gap.
 using System.Globalization;
 using System.Security.Cryptography;
@@ -184,7 +185,7 @@ internal sealed class SegmentFiles : IDisposable
             {
                 _spare ??= MakeNew((uint)_options.SegmentBytes);
             }
-            catch (PgraftException)
+            catch (PgraftException e) when (e.Code == StatusCode.DiskFull)
             {
                 // The writer will meet the same trouble when it needs the file, and report it.
             }
@@ -213,9 +214,11 @@ internal sealed class SegmentFiles : IDisposable
             _options.Io.SyncDirectory(_options.Directory);
             Interlocked.Add(ref _diskBytes, -segment.Header.FileBytes);
         }
-        catch (PgraftException)
+        catch
         {
+            // Recovery must not find a gap: nothing newer is deleted after this.
             _deletionFailed = true;
+            throw;
         }
     }
 

@@ -32,6 +32,7 @@ public sealed partial class SegmentedLog
     private long _batchPrevTerm;
     private int _batchBytes;
     private uint _spareRequestedFor;
+    private long _busySince;
     private bool _resetPending;
     private bool _closing;
 
@@ -61,6 +62,7 @@ public sealed partial class SegmentedLog
 
     private void Perform(Work work)
     {
+        Volatile.Write(ref _busySince, Math.Max(Environment.TickCount64, 1));
         switch (work)
         {
             case Work.Reset:
@@ -73,6 +75,8 @@ public sealed partial class SegmentedLog
                 WriteBatch();
                 break;
         }
+
+        Volatile.Write(ref _busySince, 0);
     }
 
     // On closing, what is queued is still written.

@@ -79,6 +79,12 @@ public sealed partial class SegmentedLog : IDisposable
     /// <summary>Bytes of the segment files, the prepared one included.</summary>
     public long DiskBytes => _files.DiskBytes;
 
+    /// <summary>How long the disk has had the newest write, sync or new segment in hand, in
+    /// milliseconds; 0 when it has none.</summary>
+    public long BusyMs => Volatile.Read(ref _busySince) is var since and > 0
+        ? Environment.TickCount64 - since
+        : 0;
+
     /// <summary>
     /// Opens the log, repairs a torn tail, and makes it follow on the newest snapshot: a log that
     /// ends before the snapshot, or has another term at its index, is emptied (all it holds is in

@@ -1,5 +1,5 @@
-// A snapshot file being written under a temporary name: bytes in order, summed as they pass, synced
-// every so often so that the last sync does not hold up the log's for seconds.
+// A snapshot or backup being written under a temporary name: bytes in order, summed as they pass,
+// synced every so often so that the last sync does not hold up the log's for seconds.
 // Threading: one thread. Failure: PgraftException from the disk; Dispose without a finished publish
 // deletes the file, so nothing half-written is ever found under a snapshot's name.
 namespace PgRaft.Consensus.Storage;
@@ -11,15 +11,18 @@ internal sealed class SnapshotFile : IDisposable
     private readonly IStorageIo _io;
     private readonly IStorageFile _file;
     private readonly string _path;
+    private readonly bool _isNew;
     private long _unsyncedBytes;
     private bool _published;
     private bool _disposed;
 
-    internal SnapshotFile(IStorageIo io, string path)
+    // isNew: in a directory of the client's, where nothing may be overwritten.
+    internal SnapshotFile(IStorageIo io, string path, bool isNew = false)
     {
         _io = io;
         _path = path;
-        _file = io.Create(path);
+        _isNew = isNew;
+        _file = isNew ? io.CreateNew(path) : io.Create(path);
     }
 
     internal long Length { get; private set; }
@@ -52,7 +55,15 @@ internal sealed class SnapshotFile : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         _file.Sync();
-        _io.Rename(_path, path);
+        if (_isNew)
+        {
+            _io.RenameNew(_path, path);
+        }
+        else
+        {
+            _io.Rename(_path, path);
+        }
+
         _published = true;
         _io.SyncDirectory(Path.GetDirectoryName(path)!);
     }

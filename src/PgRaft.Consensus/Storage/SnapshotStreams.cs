@@ -74,10 +74,11 @@ internal sealed class SnapshotReadStream : Stream
     private long _position;
     private uint _checksum;
 
-    // The file as it is, from the first byte to the last.
-    internal SnapshotReadStream(IStorageFile file, long length)
+    // The file as it is, from the first byte to the last, or a range of it.
+    internal SnapshotReadStream(IStorageFile file, long length, long start = 0)
     {
         _file = file;
+        _start = start;
         Length = length;
     }
 

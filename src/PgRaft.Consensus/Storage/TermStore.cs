@@ -19,6 +19,7 @@ public sealed class TermStore
     private const string FileName = "term";
     private const ulong Magic = 0x314D524554524750; // "PGRTERM1"
     private const int FileBytes = 32;
+    private const int FaithOffset = 20;
     private const int ChecksumOffset = 28;
 
     private readonly IStorageIo _io;
@@ -27,6 +28,7 @@ public sealed class TermStore
     private PgraftException? _failure;
     private long _term;
     private int _votedFor;
+    private int _faithMs;
 
     private TermStore(IStorageIo io, string path)
     {
@@ -40,6 +42,10 @@ public sealed class TermStore
     /// <summary>Node id voted for in <see cref="Term"/>; 0 = none. To read both as of one moment,
     /// call <see cref="Current"/>.</summary>
     public int VotedFor => Volatile.Read(ref _votedFor);
+
+    /// <summary>For how long after a leader's sign of life this voter has last promised to vote for
+    /// nobody else, in milliseconds; 0 = not said yet.</summary>
+    public int FaithMs => Volatile.Read(ref _faithMs);
 
     /// <summary>Term and vote as of one moment.</summary>
     public (long Term, int VotedFor) Current
@@ -91,9 +97,25 @@ public sealed class TermStore
                 return;
             }
 
-            WriteThrough(term, votedFor);
+            WriteThrough(Encode(term, votedFor, _faithMs));
             Volatile.Write(ref _votedFor, votedFor);
             Volatile.Write(ref _term, term);
+        }
+    }
+
+    /// <summary>Replaces <see cref="FaithMs"/>; returns only when it is durable.</summary>
+    /// <exception cref="PgraftException">As of <see cref="Save"/>.</exception>
+    public void KeepFaith(int faithMs)
+    {
+        lock (_gate)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(faithMs);
+            RequireAllowed(_term, _votedFor);
+            if (faithMs != _faithMs)
+            {
+                WriteThrough(Encode(_term, _votedFor, faithMs));
+                Volatile.Write(ref _faithMs, faithMs);
+            }
         }
     }
 
@@ -109,12 +131,12 @@ public sealed class TermStore
         Invariants.OneVotePerTerm(_term, _votedFor, term, votedFor);
     }
 
-    private void WriteThrough(long term, int votedFor)
+    private void WriteThrough(byte[] content)
     {
         bool staged = false;
         try
         {
-            string temporary = AtomicFile.Stage(_io, _path, Encode(term, votedFor));
+            string temporary = AtomicFile.Stage(_io, _path, content);
             staged = true;
             AtomicFile.Publish(_io, temporary, _path);
         }
@@ -125,12 +147,13 @@ public sealed class TermStore
         }
     }
 
-    private static byte[] Encode(long term, int votedFor)
+    private static byte[] Encode(long term, int votedFor, int faithMs)
     {
         byte[] content = new byte[FileBytes];
         BinaryPrimitives.WriteUInt64LittleEndian(content, Magic);
         BinaryPrimitives.WriteInt64LittleEndian(content.AsSpan(8), term);
         BinaryPrimitives.WriteInt32LittleEndian(content.AsSpan(16), votedFor);
+        BinaryPrimitives.WriteInt32LittleEndian(content.AsSpan(FaithOffset), faithMs);
         BinaryPrimitives.WriteUInt32LittleEndian(
             content.AsSpan(ChecksumOffset), Crc32C.Of(content.AsSpan(0, ChecksumOffset)));
         return content;
@@ -153,5 +176,6 @@ public sealed class TermStore
 
         _term = BinaryPrimitives.ReadInt64LittleEndian(content.AsSpan(8));
         _votedFor = BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(16));
+        _faithMs = BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(FaithOffset));
     }
 }

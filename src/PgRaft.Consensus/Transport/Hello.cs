@@ -36,7 +36,7 @@ internal sealed record Hello(
     {
         if (!body.Span.StartsWith(Magic))
         {
-            throw new InvalidDataException("The connection does not speak the pgraft protocol.");
+            throw NotSpoken(null);
         }
 
         var reader = new BodyReader(body[Magic.Length..]);
@@ -48,6 +48,10 @@ internal sealed record Hello(
             : throw new InvalidDataException(
                 $"The peer speaks protocol version {version}, this node {ProtocolVersion}.");
     }
+
+    /// <summary>What a connection that begins with anything else is refused with.</summary>
+    public static InvalidDataException NotSpoken(Exception? cause) =>
+        new("It does not speak the pgraft protocol.", cause);
 
     /// <summary>Adds it to a frame.</summary>
     public void Write(FrameWriter writer) => writer

@@ -31,11 +31,18 @@ internal enum MessageType : byte
     /// <summary>A client's request, passed on to the leader.</summary>
     Forward = 9,
 
+    /// <summary>The leader asks a member to stand for election at once (Ongaro 2014 §3.10).
+    /// </summary>
+    TimeoutNow = 10,
+
+    /// <summary>Asks how far the log reaches and who leads.</summary>
+    Report = 11,
+
     /// <summary>A leader is about to add the receiver.</summary>
-    Join = 11,
+    Join = 12,
 
     /// <summary>The receiver is not a member any more.</summary>
-    Removed = 12,
+    Removed = 13,
 }
 
 /// <summary>

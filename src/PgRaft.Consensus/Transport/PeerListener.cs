@@ -182,13 +182,11 @@ internal sealed partial class PeerListener : IAsyncDisposable
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
         limit.CancelAfter(HelloTimeout);
-        var first = await frames.ReadAsync(Hello.MaxBytes, limit.Token).ConfigureAwait(false);
-        if (first is not { Type: MessageType.Hello } frame)
+        if (await ReadHelloAsync(frames, limit.Token).ConfigureAwait(false) is not { } peer)
         {
             return null;
         }
 
-        var peer = Hello.Read(frame.Body);
         var mine = _handler.Greeting(peer);
         var answer = new FrameWriter();
         if (peer.Refusal(mine) is { } reason)
@@ -204,6 +202,24 @@ internal sealed partial class PeerListener : IAsyncDisposable
         await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token)
             .ConfigureAwait(false);
         return peer;
+    }
+
+    // Null when whoever connected left without a word.
+    private static async Task<Hello?> ReadHelloAsync(FrameStream frames, CancellationToken token)
+    {
+        Frame? first;
+        try
+        {
+            first = await frames.ReadAsync(Hello.MaxBytes, token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is InvalidDataException or EndOfStreamException)
+        {
+            throw Hello.NotSpoken(e);
+        }
+
+        return first is not { } frame ? null
+            : frame.Type == MessageType.Hello ? Hello.Read(frame.Body)
+            : throw Hello.NotSpoken(null);
     }
 
     private async Task ServeRequestsAsync(Hello peer, FrameStream frames)

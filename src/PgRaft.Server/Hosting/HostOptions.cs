@@ -24,9 +24,11 @@ internal sealed record HostOptions
     /// <summary>Checks everything that the shim checks too: the core trusts no caller.</summary>
     public HostOptions Checked()
     {
-        MemberSyntax.Checked(Node.Self.NodeId, Node.Self.Host, Node.Self.Port);
+        CheckRange("node_id", Node.Self.NodeId, Limits.MinNodeId, Limits.MaxNodeId);
+        CheckRange("port", Node.Self.Port, 1, ushort.MaxValue);
+        CheckHost("address", Node.Self.Host);
         if (Node.ListenAddress is not ("*" or "0.0.0.0" or "::"))
-            MemberSyntax.CheckHost(Node.ListenAddress);
+            CheckHost("listen_address", Node.ListenAddress);
         CheckClusterId(Node.ClusterId);
         if (!Path.IsPathFullyQualified(Node.DataDirectory))
             throw Bad("data_dir", $"\"{Node.DataDirectory}\" is not an absolute path");
@@ -50,6 +52,15 @@ internal sealed record HostOptions
         CheckRange("compaction_threshold", runtime.CompactionThresholdRevisions, 0, MaxEntries);
         CheckRange(
             "max_value_size", MaxValueBytes, Limits.LowerMaxValueBytes, Limits.UpperMaxValueBytes);
+    }
+
+    private static void CheckHost(string setting, string host)
+    {
+        if (!MemberSyntax.IsHost(host))
+        {
+            throw Bad(
+                setting, $"\"{host}\" is neither a host name nor the IP address of one machine");
+        }
     }
 
     private static void CheckClusterId(string id)

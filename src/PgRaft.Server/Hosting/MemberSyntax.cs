@@ -35,11 +35,13 @@ internal static class MemberSyntax
         }
     }
 
-    /// <summary>A host that peers can dial: no wildcard, no space, at most 253 characters.
-    /// </summary>
-    public static void CheckHost(string host)
+    /// <summary>Whether peers can dial it: no wildcard, no space, at most 253 characters.
+    /// The shim has the same rule (guc_check.c).</summary>
+    public static bool IsHost(string host) => IsHostName(host) || IsDialableAddress(host);
+
+    private static void CheckHost(string host)
     {
-        if (!IsHostName(host) && !IsDialableAddress(host))
+        if (!IsHost(host))
         {
             throw Bad(
                 $"\"{host}\" is not a usable address",

@@ -97,6 +97,11 @@ internal sealed class NodeHost : IAsyncDisposable
     /// <summary>Ends in Stopped, or stays in Error. May be called more than once.</summary>
     public async Task StopAsync()
     {
+        // While requests are still served: what other members pass on meanwhile waits, and is sent
+        // to the new leader by them.
+        if (State == WorkerState.Running)
+            await AttemptAsync(_node?.PrepareToStopAsync()).ConfigureAwait(false);
+
         // Before the lock: a start that is under way gives up.
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _lifecycle.WaitAsync().ConfigureAwait(false);
@@ -121,8 +126,8 @@ internal sealed class NodeHost : IAsyncDisposable
     /// the background.</summary>
     public void FailFromOutside(Exception exception)
     {
-        _publisher.SetError(Described(exception));
-        _ = Task.Run(() => FailInTurnAsync(exception));
+        ReportFailure(exception);
+        _ = Task.Run(StopFailedAsync);
     }
 
     /// <summary>Logs the failure of a task that nobody waited for.</summary>
@@ -185,6 +190,7 @@ internal sealed class NodeHost : IAsyncDisposable
             new ClusterRequests(node, router, errors, _settings, identity),
             new LogRequests(node, _state, proposals, router, errors, _settings, heavy, identity),
             new KvRequests(_state, proposals, router, _settings, heavy),
+            new RecoveryRequests(node, router, errors, _options.Node.ClusterId),
             _counters,
             new MemoryBudget(LargeBuffersBytes),
             _logger,
@@ -207,16 +213,24 @@ internal sealed class NodeHost : IAsyncDisposable
             failure = Described(e);
         }
 
-        await FailInTurnAsync(failure).ConfigureAwait(false);
+        ReportFailure(failure);
+        await StopFailedAsync().ConfigureAwait(false);
     }
 
-    private async Task FailInTurnAsync(Exception exception)
+    // The log comes before the state, on which the worker leaves and takes the log with it.
+    private void ReportFailure(Exception exception)
     {
+        _logger.NodeFailed(exception);
         _publisher.SetError(Described(exception));
+    }
+
+    private async Task StopFailedAsync()
+    {
         await _lifecycle.WaitAsync().ConfigureAwait(false);
         try
         {
-            await FailAsync(exception).ConfigureAwait(false);
+            await _stopping.CancelAsync().ConfigureAwait(false);
+            await StopPartsAsync().ConfigureAwait(false);
         }
         finally
         {
@@ -224,7 +238,8 @@ internal sealed class NodeHost : IAsyncDisposable
         }
     }
 
-    // The state comes first: whoever waits for it must not wait for parts that may hang.
+    // A start that failed. The report comes first: whoever waits for the state must not wait for
+    // parts that may hang.
     private async Task FailAsync(Exception exception)
     {
         if (exception is OperationCanceledException && _stopping.IsCancellationRequested)
@@ -233,8 +248,7 @@ internal sealed class NodeHost : IAsyncDisposable
             return;
         }
 
-        _logger.NodeFailed(exception);
-        _publisher.SetError(Described(exception));
+        ReportFailure(exception);
         await _stopping.CancelAsync().ConfigureAwait(false);
         await StopPartsAsync().ConfigureAwait(false);
     }

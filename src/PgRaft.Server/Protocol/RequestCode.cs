@@ -10,6 +10,7 @@ internal enum RequestCode
     GetNodes = 4,
     Test = 5,
     SetDebug = 6,
+    TransferLeadership = 7,
     UpdateNode = 8,
     LogAppend = 10,
     LogWaitCommit = 11,
@@ -26,17 +27,23 @@ internal enum RequestCode
     KvListKeys = 24,
     KvGetStats = 25,
     KvCas = 26,
+    Snapshot = 30,
+    Backup = 31,
+    RecoverCluster = 32,
+    Restore = 34,
+    BackupInfo = 35,
 }
 
 internal static class RequestCodes
 {
-    /// <summary>Whether a request may change replicated state, so that an answer that never came
-    /// leaves its outcome unknown.</summary>
+    /// <summary>Whether a request may change replicated state, or leave a file, so that an answer
+    /// that never came leaves its outcome unknown.</summary>
     public static bool IsWrite(RequestCode code) => code is
         RequestCode.Init or RequestCode.AddNode or RequestCode.RemoveNode or
-        RequestCode.UpdateNode or
+        RequestCode.TransferLeadership or RequestCode.UpdateNode or
         RequestCode.LogAppend or RequestCode.KvPut or RequestCode.KvDelete or
-        RequestCode.KvCas;
+        RequestCode.KvCas or RequestCode.Backup or RequestCode.RecoverCluster or
+        RequestCode.Restore;
 
     /// <summary>Whether a request does no more than a little work in memory before it first waits,
     /// so that it may run on the thread that read it.</summary>

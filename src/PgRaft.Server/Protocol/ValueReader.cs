@@ -47,16 +47,9 @@ internal ref struct ValueReader
         return BinaryPrimitives.ReadInt64LittleEndian(Take(8));
     }
 
-    public long? ReadNullableInt64()
-    {
-        if (!_rest.IsEmpty && _rest[0] == (byte)ValueTag.Null)
-        {
-            Expect(ValueTag.Null);
-            return null;
-        }
+    public int? ReadNullableInt32() => TryReadNull() ? null : ReadInt32();
 
-        return ReadInt64();
-    }
+    public long? ReadNullableInt64() => TryReadNull() ? null : ReadInt64();
 
     /// <summary>A text's bytes, valid UTF-8 without NUL, inside the request's own buffer.</summary>
     public ReadOnlySpan<byte> ReadText()
@@ -76,6 +69,14 @@ internal ref struct ValueReader
     {
         if (!_rest.IsEmpty)
             throw Bad("bytes follow the last argument");
+    }
+
+    private bool TryReadNull()
+    {
+        bool isNull = !_rest.IsEmpty && _rest[0] == (byte)ValueTag.Null;
+        if (isNull)
+            Expect(ValueTag.Null);
+        return isNull;
     }
 
     private void Expect(ValueTag tag)

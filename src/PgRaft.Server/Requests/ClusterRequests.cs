@@ -79,6 +79,23 @@ internal sealed class ClusterRequests(
             : RemoveAsync(nodeId, context, response);
     }
 
+    public async ValueTask TransferAsync(RequestContext context, ResponseBuilder response)
+    {
+        int targetId = DecodeTarget(context);
+        errors.RequireCluster();
+        errors.RequireLeader("transfer leadership");
+        try
+        {
+            await node.TransferLeadershipAsync(targetId, context.Token).ConfigureAwait(false);
+        }
+        catch (PgraftException e) when (e.Code == StatusCode.NotLeader)
+        {
+            throw errors.NotLeader("transfer leadership");
+        }
+
+        response.Rows(1).Bool(true);
+    }
+
     public ValueTask GetNodesAsync(RequestContext context, ResponseBuilder response)
     {
         context.Arguments(0).End();
@@ -161,6 +178,17 @@ internal sealed class ClusterRequests(
         arguments.End();
         MemberSyntax.CheckNodeId(nodeId);
         return nodeId;
+    }
+
+    // 0 = whoever is best.
+    private static int DecodeTarget(RequestContext context)
+    {
+        var arguments = context.Arguments(1);
+        int? targetId = arguments.ReadNullableInt32();
+        arguments.End();
+        if (targetId is { } nodeId)
+            MemberSyntax.CheckNodeId(nodeId);
+        return targetId ?? 0;
     }
 
     private void CheckAddressIsFree(MemberAddress member)

@@ -16,6 +16,7 @@ internal sealed class RequestDispatcher(
     ClusterRequests cluster,
     LogRequests log,
     KvRequests kv,
+    RecoveryRequests recovery,
     RequestCounters counters,
     MemoryBudget budget,
     ILogger logger,
@@ -113,6 +114,7 @@ internal sealed class RequestDispatcher(
             RequestCode.GetNodes => cluster.GetNodesAsync(context, response),
             RequestCode.Test => cluster.TestAsync(context, response),
             RequestCode.SetDebug => cluster.SetDebugAsync(context, response),
+            RequestCode.TransferLeadership => cluster.TransferAsync(context, response),
             RequestCode.UpdateNode => cluster.UpdateNodeAsync(context, response),
             RequestCode.LogAppend => log.AppendAsync(context, response),
             RequestCode.LogWaitCommit => log.WaitCommitAsync(context, response),
@@ -129,6 +131,11 @@ internal sealed class RequestDispatcher(
             RequestCode.KvListKeys => kv.ListKeysAsync(context, response),
             RequestCode.KvGetStats => kv.GetStatsAsync(context, response),
             RequestCode.KvCas => kv.CompareAndSetAsync(context, response),
+            RequestCode.Snapshot => recovery.SnapshotAsync(context, response),
+            RequestCode.Backup => recovery.BackupAsync(context, response),
+            RequestCode.RecoverCluster => recovery.RecoverAsync(context, response),
+            RequestCode.Restore => recovery.RestoreAsync(context, response),
+            RequestCode.BackupInfo => recovery.BackupInfoAsync(context, response),
             _ => throw Malformed(Code(context, "is unknown")),
         };
 

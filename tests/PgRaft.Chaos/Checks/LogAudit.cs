@@ -44,7 +44,8 @@ internal sealed class LogAudit(Action<string> wrong)
     /// <summary>All entries up to this index have been seen, but for the unseen.</summary>
     public long Covered => Volatile.Read(ref _covered);
 
-    public void PutEnded(string value, Outcome outcome)
+    /// <summary>A put, or a swap: whether or not it held, its entry is in the log.</summary>
+    public void WriteEnded(string value, Outcome outcome)
     {
         Ended(new Claim(value, false, 0, 0), outcome);
     }
@@ -187,7 +188,7 @@ internal sealed class LogAudit(Action<string> wrong)
         return entry.GetProperty("type").GetString() switch
         {
             "opaque" => ValueIn(entry.GetProperty("data").GetString()),
-            "kv_put" when IsOfClients(entry) => entry.GetProperty("value").GetString(),
+            "kv_put" or "kv_cas" when IsOfClients(entry) => entry.GetProperty("value").GetString(),
             _ => null,
         };
     }
@@ -199,9 +200,9 @@ internal sealed class LogAudit(Action<string> wrong)
         return end < 0 ? null : data![..end];
     }
 
-    private static bool IsOfClients(JsonElement put)
+    private static bool IsOfClients(JsonElement write)
     {
-        var key = put.GetProperty("key").GetString();
+        var key = write.GetProperty("key").GetString();
         return key?.StartsWith(KeySpace.Prefix, StringComparison.Ordinal) == true;
     }
 

@@ -27,14 +27,13 @@ internal abstract class ChaosClient(ChaosNode node, ClientPool pool, int number)
         "SET statement_timeout = '250ms'",
     ];
 
-    private int _callsLeftOpen;
     private long _sequence;
 
     protected Random Random { get; } = new(unchecked(pool.Seed + number));
 
     /// <summary>A client after a call whose outcome is unknown counts as another one: it has that
     /// call under way for ever.</summary>
-    protected int Process => number + (_callsLeftOpen * ClientPool.MostClients);
+    protected int Process { get; private set; } = pool.NextProcess();
 
     protected ClientPool Pool => pool;
 
@@ -76,7 +75,7 @@ internal abstract class ChaosClient(ChaosNode node, ClientPool pool, int number)
         pool.Tally.Ended(failure, outcome);
         if (outcome == Outcome.Unknown)
         {
-            _callsLeftOpen++;
+            Process = pool.NextProcess();
         }
 
         if (Outcomes.IsDefect(failure))
@@ -85,6 +84,19 @@ internal abstract class ChaosClient(ChaosNode node, ClientPool pool, int number)
         }
 
         return outcome;
+    }
+
+    /// <summary>Writes down a call that has ended.</summary>
+    protected void Add(Operation called, Outcome outcome)
+    {
+        pool.History.Add(called with { ReturnNs = ClientPool.Now(), Outcome = outcome });
+    }
+
+    /// <summary>A call that begins now.</summary>
+    protected Operation Begin(OperationKind kind, string key, string? value)
+    {
+        return new Operation(
+            Process, kind, key, value, ClientPool.Now(), 0, Outcome.Unknown);
     }
 
     protected static void ThrowIfBroken(NpgsqlConnection connection)

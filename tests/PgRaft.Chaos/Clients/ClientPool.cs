@@ -1,6 +1,7 @@
 // The clients of one stretch of a run, and what they share: keys, the recorded history, counts.
 // Threading: members may be used from any thread. Failure: see the clients.
 
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using PgRaft.Chaos.Checks;
 using PgRaft.Chaos.Nodes;
@@ -15,17 +16,41 @@ internal sealed record ClientContext(
     Tally Tally,
     LogAudit Audit,
     Availability Availability,
-    bool StaleReads);
+    ChaosOptions Options)
+{
+    private int _lastProcess;
+    private long _newestTerm;
+
+    /// <summary>A process that made no call yet.</summary>
+    public int NextProcess()
+    {
+        return Interlocked.Increment(ref _lastProcess) - 1;
+    }
+
+    /// <summary>The newest term under which an append was acknowledged; 0 = none yet.</summary>
+    public long NewestTerm => Volatile.Read(ref _newestTerm);
+
+    public void SawTerm(long term)
+    {
+        var newest = NewestTerm;
+        while (term > newest)
+        {
+            var found = Interlocked.CompareExchange(ref _newestTerm, term, newest);
+            newest = found == newest ? term : found;
+        }
+    }
+}
 
 internal sealed class ClientPool : IAsyncDisposable
 {
-    /// <summary>Most clients there can be: the distance between the process numbers that one
-    /// client uses.</summary>
-    public const int MostClients = 100;
+    /// <summary>Most clients there can be: the distance between the seeds of two stretches.
+    /// </summary>
+    private const int MostClients = 100;
 
     private const int RegisterClientsPerNode = 2;
 
     private readonly ClientContext _context;
+    private readonly ConcurrentDictionary<string, long> _revisions = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _clients;
 
@@ -35,7 +60,8 @@ internal sealed class ClientPool : IAsyncDisposable
         _context = context;
         Epoch = epoch;
         Seed = unchecked((seed * 1_000_003) + (epoch * MostClients));
-        Keys = new KeySpace(epoch);
+        Keys = new KeySpace($"{epoch}");
+        SwappedKeys = new KeySpace($"{epoch}/swapped");
         _clients = Task.WhenAll(MakeClients().Select(c => Task.Run(() => c.RunAsync(_stop.Token))));
     }
 
@@ -43,7 +69,11 @@ internal sealed class ClientPool : IAsyncDisposable
 
     public int Seed { get; }
 
+    /// <summary>Keys that are only put and read.</summary>
     public KeySpace Keys { get; }
+
+    /// <summary>Keys that are swapped.</summary>
+    public KeySpace SwappedKeys { get; }
 
     public History History { get; } = new();
 
@@ -55,12 +85,40 @@ internal sealed class ClientPool : IAsyncDisposable
 
     /// <summary>What reads ask for; the negative control takes local state for more than it is.
     /// </summary>
-    public string Consistency => _context.StaleReads ? "local" : "linearizable";
+    public string Consistency => _context.Options.StaleReads ? "local" : "linearizable";
+
+    /// <summary>The other negative control: swaps are puts.</summary>
+    public bool ComparesNothing => _context.Options.BlindSwaps;
+
+    /// <summary>The newest term under which an append was acknowledged; 0 = none yet.</summary>
+    public long NewestTerm => _context.NewestTerm;
 
     /// <summary>Nanoseconds on a clock that all clients share.</summary>
     public static long Now()
     {
         return (long)(Stopwatch.GetTimestamp() * (1e9 / Stopwatch.Frequency));
+    }
+
+    /// <summary>The revision of a value, 0 of an absent one; null where nobody was told.</summary>
+    public long? RevisionOf(string? value)
+    {
+        return value is null ? 0 : _revisions.TryGetValue(value, out var known) ? known : null;
+    }
+
+    /// <summary>Somebody was told the revision of a value.</summary>
+    public void Told(string value, long revision)
+    {
+        _revisions[value] = revision;
+    }
+
+    public int NextProcess()
+    {
+        return _context.NextProcess();
+    }
+
+    public void SawTerm(long term)
+    {
+        _context.SawTerm(term);
     }
 
     public void Acknowledged()
@@ -93,6 +151,7 @@ internal sealed class ClientPool : IAsyncDisposable
             }
 
             yield return new AppendClient(node, this, number++);
+            yield return new CasClient(node, this, number++);
         }
     }
 }

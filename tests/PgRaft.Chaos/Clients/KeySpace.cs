@@ -6,7 +6,7 @@ using System.Globalization;
 
 namespace PgRaft.Chaos.Clients;
 
-internal sealed class KeySpace(int epoch)
+internal sealed class KeySpace(string name)
 {
     /// <summary>What all the clients' keys begin with.</summary>
     public const string Prefix = "chaos/";
@@ -19,7 +19,28 @@ internal sealed class KeySpace(int epoch)
     public string Next(Random random)
     {
         var slot = random.Next(Slots);
-        var generation = Interlocked.Increment(ref _used[slot]) / OperationsPerKey;
-        return string.Create(CultureInfo.InvariantCulture, $"{Prefix}{epoch}/{slot}/{generation}");
+        return KeyOf(slot, Interlocked.Increment(ref _used[slot]));
+    }
+
+    /// <summary>Another key takes the place of this one, unless that has happened already.
+    /// </summary>
+    public void Retire(string key)
+    {
+        for (var slot = 0; slot < Slots; slot++)
+        {
+            var used = Volatile.Read(ref _used[slot]);
+            if (KeyOf(slot, used) == key)
+            {
+                var next = ((used / OperationsPerKey) + 1) * OperationsPerKey;
+                Interlocked.CompareExchange(ref _used[slot], next, used);
+            }
+        }
+    }
+
+    private string KeyOf(int slot, int used)
+    {
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Prefix}{name}/{slot}/{used / OperationsPerKey}");
     }
 }

@@ -7,7 +7,7 @@ using PgRaft.Histories;
 
 namespace PgRaft.Chaos.Clients;
 
-internal sealed class RegisterClient(ChaosNode node, ClientPool pool, int number)
+internal class RegisterClient(ChaosNode node, ClientPool pool, int number)
     : ChaosClient(node, pool, number)
 {
     protected override Task CallAsync(NpgsqlConnection connection)
@@ -16,15 +16,13 @@ internal sealed class RegisterClient(ChaosNode node, ClientPool pool, int number
         return Random.Next(2) == 0 ? PutAsync(connection, key) : GetAsync(connection, key);
     }
 
-    private async Task PutAsync(NpgsqlConnection connection, string key)
+    protected async Task PutAsync(NpgsqlConnection connection, string key)
     {
-        var value = NewValue();
-        var process = Process;
-        var called = ClientPool.Now();
+        var op = Begin(OperationKind.Put, key, NewValue());
         var outcome = Outcome.Ok;
         try
         {
-            await connection.ScalarAsync<bool>("SELECT pgraft_kv_put($1, $2)", key, value);
+            await connection.ScalarAsync<bool>("SELECT pgraft_kv_put($1, $2)", key, op.Value!);
             Pool.Acknowledged();
         }
         catch (Exception e) when (Outcomes.IsExpected(e))
@@ -32,22 +30,24 @@ internal sealed class RegisterClient(ChaosNode node, ClientPool pool, int number
             outcome = Ended(e, "pgraft_kv_put");
         }
 
-        Pool.History.Add(new Operation(
-            process, OperationKind.Put, key, value, called, ClientPool.Now(), outcome));
-        Pool.Audit.PutEnded(value, outcome);
+        Add(op, outcome);
+        Pool.Audit.WriteEnded(op.Value!, outcome);
         ThrowIfBroken(connection);
     }
 
-    private async Task GetAsync(NpgsqlConnection connection, string key)
+    /// <summary>What was read; Unknown when there was no answer.</summary>
+    protected async Task<(Outcome Outcome, string? Value)> GetAsync(
+        NpgsqlConnection connection, string key)
     {
-        var process = Process;
-        var called = ClientPool.Now();
-        string? value = null;
+        var op = Begin(OperationKind.Get, key, null);
         var outcome = Outcome.Ok;
         try
         {
-            value = await connection.ScalarAsync<string?>(
-                "SELECT pgraft_kv_get($1, $2)", key, Pool.Consistency);
+            op = op with
+            {
+                Value = await connection.ScalarAsync<string?>(
+                    "SELECT pgraft_kv_get($1, $2)", key, Pool.Consistency),
+            };
             Pool.Tally.Succeeded();
         }
         catch (Exception e) when (Outcomes.IsExpected(e))
@@ -55,8 +55,8 @@ internal sealed class RegisterClient(ChaosNode node, ClientPool pool, int number
             outcome = Ended(e, "pgraft_kv_get");
         }
 
-        Pool.History.Add(new Operation(
-            process, OperationKind.Get, key, value, called, ClientPool.Now(), outcome));
+        Add(op, outcome);
         ThrowIfBroken(connection);
+        return (outcome, op.Value);
     }
 }

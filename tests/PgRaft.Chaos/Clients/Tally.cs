@@ -11,12 +11,17 @@ internal sealed class Tally
     private long _ok;
     private long _failed;
     private long _unknown;
+    private long _staleRefused;
 
     public long Ok => Volatile.Read(ref _ok);
 
     public long Failed => Volatile.Read(ref _failed);
 
     public long Unknown => Volatile.Read(ref _unknown);
+
+    /// <summary>Appends under a term that was over which were refused, as they all must be.
+    /// </summary>
+    public long StaleRefused => Volatile.Read(ref _staleRefused);
 
     /// <summary>Failed calls by SQLSTATE, most frequent first.</summary>
     public IEnumerable<KeyValuePair<string, long>> Errors =>
@@ -25,6 +30,16 @@ internal sealed class Tally
     public void Succeeded()
     {
         Interlocked.Increment(ref _ok);
+    }
+
+    /// <summary>An append under a term that was over; one that succeeded is the checker's matter.
+    /// </summary>
+    public void StaleAppendEnded(Outcome outcome)
+    {
+        if (outcome == Outcome.Failed)
+        {
+            Interlocked.Increment(ref _staleRefused);
+        }
     }
 
     public void Ended(Exception failure, Outcome outcome)

@@ -1,5 +1,5 @@
 // Faults that end processes: of a worker, a server, all servers; and an orderly stop of the
-// leader, which hands over nothing. Threading and failure: as the base class.
+// leader, which hands over first. Threading and failure: as the base class.
 
 using PgRaft.Chaos.Nodes;
 using PgRaft.Harness;

@@ -21,6 +21,8 @@ internal static class FaultCatalog
         new("freeze-server", 4, c => new FrozenServer(c)),
         new("freeze-worker", 4, c => new FrozenWorker(c)),
         new("disk-full", 3, c => new FullDisk(c)),
+        new("hung-disk", 4, c => new HungDisk(c)),
+        new("transfer", 3, c => new RestlessLeadership(c)),
         new("replace-member", 3, c => new ReplacedMember(c)),
         new("flip-log", 1, c => new FlippedLog(c)),
         new("cut-log", 1, c => new CutLog(c)),

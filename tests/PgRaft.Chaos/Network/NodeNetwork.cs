@@ -12,7 +12,7 @@ using PgRaft.Harness;
 
 namespace PgRaft.Chaos.Network;
 
-internal sealed class NodeNetwork
+internal sealed class NodeNetwork : IDisposable
 {
     private const string Prefix = "pgraft-chaos-";
     private const int FirstHost = 10;
@@ -41,17 +41,19 @@ internal sealed class NodeNetwork
             return (null, "network namespaces need root");
         }
 
+        NodeNetwork? network = null;
         try
         {
             await Leftovers.RemoveAsync(Prefix);
-            var network = new NodeNetwork(Environment.ProcessId, await FreeSubnetAsync());
-            TestRun.AtEnd(network.Remove);
+            network = new NodeNetwork(Environment.ProcessId, await FreeSubnetAsync());
+            TestRun.AtEnd(network.Dispose);
             await network.CreateAsync(nodes);
             return (network, "");
         }
         catch (Exception e) when (e is InvalidOperationException
             or System.ComponentModel.Win32Exception)
         {
+            network?.Dispose();
             return (null, $"network namespaces cannot be made here: {e.Message.Trim()}");
         }
     }
@@ -123,8 +125,9 @@ internal sealed class NodeNetwork
         return string.Create(CultureInfo.InvariantCulture, $"pgrv{_pid}-{slot}");
     }
 
-    // At the end of the process, where nothing can be awaited.
-    public void Remove()
+    /// <summary>Removes it; its servers must have been stopped. Also at the end of the process,
+    /// where nothing can be awaited.</summary>
+    public void Dispose()
     {
         for (var slot = 0; slot < _namespaces.Count; slot++)
         {

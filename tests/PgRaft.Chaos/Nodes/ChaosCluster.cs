@@ -135,12 +135,14 @@ internal sealed class ChaosCluster : IAsyncDisposable
         var server = await TestServer.CreateAsync(slot + 1, place: place);
         var small = slot == 0 || random.Next(2) == 0;
         var disk = small && TestRun.IsRoot ? await FillableDisk.TryMountAsync() : null;
+        var preload = await Preload.TryCreateAsync();
+        server.BinDirectory = preload?.BinDirectory ?? server.BinDirectory;
         await OpenToClientsAsync(server);
 
         // Small enough that members are brought up to date by snapshots too.
         server.Settings["pgraft.snapshot_interval"] = "2000";
         server.Settings["pgraft.max_log_entries"] = "500";
-        return new ChaosNode(slot, server, disk);
+        return new ChaosNode(slot, server, disk, preload);
     }
 
     // Clients come from the bridge, for which initdb has made no rule.

@@ -15,11 +15,12 @@ internal sealed class ChaosNode
 
     private volatile bool _claimed;
 
-    public ChaosNode(int slot, TestServer server, FillableDisk? disk)
+    public ChaosNode(int slot, TestServer server, FillableDisk? disk, Preload? preload)
     {
         Slot = slot;
         Server = server;
         Disk = disk;
+        Preload = preload;
         DataDirectory = disk is null
             ? server.PgraftDirectory
             : Path.Combine(disk.Path, "pgraft");
@@ -32,6 +33,9 @@ internal sealed class ChaosNode
     public TestServer Server { get; }
 
     public FillableDisk? Disk { get; }
+
+    /// <summary>What can make its disk hang; null where there is no compiler for it.</summary>
+    public Preload? Preload { get; }
 
     /// <summary>pgraft.data_dir.</summary>
     public string DataDirectory { get; }

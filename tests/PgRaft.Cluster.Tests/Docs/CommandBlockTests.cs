@@ -1,5 +1,6 @@
-// Executes every command block of the README and the quick start, in order, on real servers, and
-// compares what they print with what the page says. A command that no longer works fails here.
+// Executes every command block of the README, the quick start and the page on backups, in order, on
+// real servers, and compares what they print with what the page says. A command that no longer
+// works fails here.
 //
 // Failure: the page, the line of the block, and its output. Servers that a broken page leaves are
 // stopped by their data directories.
@@ -21,6 +22,7 @@ public sealed class CommandBlockTests
     [Theory]
     [InlineData("README.md")]
     [InlineData("docs/quick-start.md")]
+    [InlineData("docs/backup-and-recovery.md")]
     public async Task Every_command_block_does_what_the_page_says(string path)
     {
         var page = new DocPage(path);

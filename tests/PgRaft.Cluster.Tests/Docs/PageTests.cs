@@ -54,30 +54,6 @@ public sealed class PageTests
         Assert.All(named, name => Assert.Contains($" {name}(", tests, StringComparison.Ordinal));
     }
 
-    // The last cell of a hazard's row names the tests that fail without its guard.
-    [Fact]
-    public void Every_test_of_a_guard_exists()
-    {
-        var cells = new DocPage("docs/consensus-engine.md").Prose().Split('\n')
-            .Where(line => Regex.IsMatch(line, @"^\| \d"))
-            .Select(line => line.TrimEnd(' ', '|').Split(" | ")[^1])
-            .ToArray();
-
-        Assert.NotEmpty(cells);
-        Assert.All(cells, cell => Assert.Matches("^(–|`[A-Za-z]+`(, `[A-Za-z]+`)*)$", cell));
-        Exist(cells.SelectMany(cell => Regex.Matches(cell, "[A-Za-z]+")).Select(m => m.Value));
-    }
-
-    // A mutation whose test is not there would count as caught.
-    [Fact]
-    public void Every_test_of_a_mutation_exists()
-    {
-        var list = File.ReadAllText(Path.Combine(TestRun.Top, "tests/mutations/mutations.txt"));
-
-        Exist(Regex.Matches(list, "^test +([A-Za-z]+)$", RegexOptions.Multiline)
-            .Select(match => match.Groups[1].Value));
-    }
-
     // A message is quoted with "…" for what varies; the rest must be in the program's text.
     [Fact]
     public void Every_message_in_the_troubleshooting_page_is_one_of_ours()
@@ -103,13 +79,6 @@ public sealed class PageTests
     {
         return Directory.EnumerateFiles(Path.Combine(TestRun.Top, "docs", "adr"), "*.md")
             .Select(path => $"adr/{Path.GetFileName(path)}");
-    }
-
-    private static void Exist(IEnumerable<string> names)
-    {
-        var tests = Sources("tests", "*.cs");
-        Assert.NotEmpty(names);
-        Assert.All(names, name => Assert.Matches($@"(\bclass {name}\b| {name}\()", tests));
     }
 
     private static string Sources(string folder, params string[] patterns)

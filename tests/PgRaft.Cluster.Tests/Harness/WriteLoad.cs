@@ -48,11 +48,23 @@ internal sealed class WriteLoad : IAsyncDisposable
         await _writers;
     }
 
+    /// <summary>The keys whose puts have been acknowledged by now.</summary>
+    public string[] AcknowledgedKeys()
+    {
+        return [.. _acknowledged.Keys];
+    }
+
     /// <summary>The acknowledged puts whose value a server does not return.</summary>
-    public async Task<IReadOnlyList<string>> LostOnAsync(TestServer server, string consistency)
+    public Task<IReadOnlyList<string>> LostOnAsync(TestServer server, string consistency)
+    {
+        return LostOnAsync(server, consistency, AcknowledgedKeys());
+    }
+
+    /// <summary>Those of the given keys whose value a server does not return.</summary>
+    public async Task<IReadOnlyList<string>> LostOnAsync(
+        TestServer server, string consistency, string[] keys)
     {
         await using var connection = await server.OpenAsync();
-        var keys = _acknowledged.Keys.ToArray();
         var wanted = keys.Select(k => _acknowledged[k]).ToArray();
         const string Query = "SELECT coalesce(array_agg(k), '{}') "
             + "FROM unnest($1::text[], $2::text[]) u(k, v) "

@@ -14,6 +14,7 @@ internal sealed class TestCluster : IAsyncDisposable
     public const int ElectionTimeoutMs = 300;
 
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Never = TimeSpan.FromMilliseconds(300);
     private readonly string _directory =
         Directory.CreateTempSubdirectory("pgraft-test-").FullName;
 
@@ -171,6 +172,19 @@ internal sealed class TestCluster : IAsyncDisposable
             }
 
             // A poll with a deadline: the conditions span nodes and have no common event.
+            await Task.Delay(5);
+        }
+    }
+
+    /// <summary>
+    /// Fails if a condition comes true within a time in which it would if it could.
+    /// </summary>
+    public async Task NeverAsync(Func<bool> condition, string what)
+    {
+        var clock = Stopwatch.StartNew();
+        while (clock.Elapsed < Never)
+        {
+            Xunit.Assert.False(condition(), $"{what}. {Describe()}");
             await Task.Delay(5);
         }
     }

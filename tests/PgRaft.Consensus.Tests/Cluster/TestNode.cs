@@ -4,6 +4,8 @@ using System.Net;
 using System.Net.Sockets;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Faults;
+using PgRaft.Consensus.Tests.Guards;
+using PgRaft.Consensus.Transport;
 using PgRaft.Core;
 using PgRaft.Core.Commands;
 using PgRaft.Core.Snapshots;
@@ -37,6 +39,9 @@ internal sealed class TestNode : IAsyncDisposable
 
     /// <summary>Founding members it starts with; null = the cluster's.</summary>
     public IReadOnlyList<MemberAddress>? InitialCluster { get; set; }
+
+    /// <summary>Lower election timeout of its next start; 0 = the cluster's.</summary>
+    public int ElectionTimeout { get; set; }
 
     public RaftNode Node => Running.Node;
 
@@ -85,10 +90,16 @@ internal sealed class TestNode : IAsyncDisposable
                 System.Text.Encoding.UTF8.GetBytes(key), System.Text.Encoding.UTF8.GetBytes(value)),
             0, token);
 
+    /// <summary>A channel to it, as if from another member of its cluster.</summary>
+    public PeerChannel CallAs(int nodeId) =>
+        FakePeer.Call(Address, nodeId, _cluster.ClusterId, Node.FoundingId);
+
     public string? Get(string key) => Get(StateMachine, key);
 
-    /// <summary>A linearizable read, or a local one without <paramref name="barrier"/>.</summary>
-    public async Task<string?> ReadAsync(string key, bool barrier, CancellationToken token)
+    /// <summary>A linearizable read of a value and its revision (null, 0 where there is none), or a
+    /// local one without <paramref name="barrier"/>.</summary>
+    public async Task<(string? Value, long Revision)> ReadAsync(
+        string key, bool barrier, CancellationToken token)
     {
         var running = Running;
         if (barrier)
@@ -96,7 +107,10 @@ internal sealed class TestNode : IAsyncDisposable
             await running.Node.ReadBarrierAsync(token);
         }
 
-        return Get(running.StateMachine, key);
+        byte[] name = System.Text.Encoding.UTF8.GetBytes(key);
+        return running.StateMachine.Kv.TryGet(name, out var entry)
+            ? (System.Text.Encoding.UTF8.GetString(entry.Value.Span), entry.ModRevision)
+            : (null, 0);
     }
 
     public string Hash() => StateHash.ComputeHex(StateMachine.Capture());
@@ -115,7 +129,7 @@ internal sealed class TestNode : IAsyncDisposable
         ListenAddress = _cluster.Network?.BehindProxy(Address.NodeId) ?? "127.0.0.1",
         DataDirectory = DataDirectory,
         InitialCluster = InitialCluster ?? _cluster.InitialCluster,
-        ElectionTimeoutMs = _cluster.ElectionTimeout,
+        ElectionTimeoutMs = ElectionTimeout > 0 ? ElectionTimeout : _cluster.ElectionTimeout,
         HeartbeatIntervalMs = _cluster.ElectionTimeout / 10,
         Version = "test",
         Runtime = _cluster.Runtime,

@@ -37,6 +37,19 @@ public sealed class ClusterInvariantTests
     }
 
     [Fact]
+    public void NeitherTermNorVoteIsLostWithThePower()
+    {
+        _invariants.Remembers(1, (5, 2), (5, 2));
+        _invariants.Remembers(1, (5, 0), (5, 3));
+        _invariants.Remembers(1, (5, 2), (6, 0));
+        Holds();
+        _invariants.Remembers(1, (5, 2), (5, 0));
+        Breaks("one vote per term: node 1 lost power after it had voted for 2 in term 5");
+        _invariants.Remembers(1, (5, 0), (4, 1));
+        Breaks("one vote per term: node 1 lost power after it had voted for 0 in term 5");
+    }
+
+    [Fact]
     public void OneEntryAnIndexAndTerm()
     {
         _invariants.HasEntry(1, Entry(7, 5, "a"));
@@ -102,6 +115,18 @@ public sealed class ClusterInvariantTests
         Holds();
         _invariants.HoldsLease(3, 8, 2_999_000, 4_000_000);
         Breaks("lease exclusivity: node 3 held the lease in term 8 1 us before that of node 2");
+    }
+
+    [Fact]
+    public void ALeaseThatWasGivenUpIsInNobodysWay()
+    {
+        bool isGivenUp = false;
+        _invariants.HoldsLease(1, 5, 1_000_000, 9_000_000, () => isGivenUp);
+        isGivenUp = true;
+        _invariants.HoldsLease(2, 6, 1_100_000, 9_000_000);
+        Holds();
+        _invariants.HoldsLease(3, 7, 1_200_000, 9_000_000);
+        Breaks("lease exclusivity: node 3 held the lease in term 7 7800 us before that of node 2");
     }
 
     private static SeenEntry Entry(long index, long term, string payload) =>

@@ -2,10 +2,13 @@
 // one node (Invariants) cannot see these: they compare nodes, and a node before and after a crash.
 //
 // Threading: one lock. Failure: collected in Violations; nothing is thrown.
+using PgRaft.Consensus.Storage;
+
 namespace PgRaft.Consensus.Tests.Faults;
 
 /// <summary>An entry as found in a member's log.</summary>
-internal readonly record struct SeenEntry(long Index, long Term, ReadOnlyMemory<byte> Payload);
+internal readonly record struct SeenEntry(
+    long Index, long Term, ReadOnlyMemory<byte> Payload, EntryKind Kind = EntryKind.Command);
 
 internal sealed class ClusterInvariants
 {
@@ -21,7 +24,7 @@ internal sealed class ClusterInvariants
 
     private sealed record Committed(SeenEntry Entry, int NodeId, long SeenInTerm);
 
-    private sealed record Lease(long BeganNs, long EndsNs);
+    private sealed record Lease(long BeganNs, long EndsNs, Func<bool> IsGivenUp);
 
     public IReadOnlyList<string> Violations
     {
@@ -121,6 +124,22 @@ internal sealed class ClusterInvariants
         }
     }
 
+    /// <summary>
+    /// One vote per term: a power failure takes neither the term nor the vote (Ongaro 2014 §3.4).
+    /// </summary>
+    public void Remembers(
+        int nodeId, (long Term, int VotedFor) before, (long Term, int VotedFor) onDisk)
+    {
+        bool isVoteLost = onDisk.Term == before.Term && onDisk.VotedFor != before.VotedFor
+            && before.VotedFor != 0;
+        if (onDisk.Term < before.Term || isVoteLost)
+        {
+            Broken($"one vote per term: node {nodeId} lost power after it had voted for "
+                + $"{before.VotedFor} in term {before.Term}, and its disk says {onDisk.VotedFor} "
+                + $"in term {onDisk.Term}");
+        }
+    }
+
     /// <summary>Log matching (Ongaro 2014 §3.5): one entry for an index and term.</summary>
     public void HasEntry(int nodeId, SeenEntry entry)
     {
@@ -216,13 +235,17 @@ internal sealed class ClusterInvariants
 
     /// <summary>
     /// Lease exclusivity (Ongaro 2014 §6.4.1): from when a node is seen to hold a lease until the
-    /// end it was promised, no other holds it. The promise outlives the node.
+    /// end it was promised, no other holds it. The promise outlives the node, unless the node has
+    /// given up the lease of the term for good.
     /// </summary>
     /// <param name="nodeId">Who holds it.</param>
     /// <param name="term">In which term.</param>
     /// <param name="nowNs">Now, on a clock that all nodes share.</param>
     /// <param name="endsNs">Its end, on that clock.</param>
-    public void HoldsLease(int nodeId, long term, long nowNs, long endsNs)
+    /// <param name="isGivenUp">Whether the node, alive or not, has given it up since; null =
+    /// no.</param>
+    public void HoldsLease(
+        int nodeId, long term, long nowNs, long endsNs, Func<bool>? isGivenUp = null)
     {
         lock (_gate)
         {
@@ -234,7 +257,7 @@ internal sealed class ClusterInvariants
 
             foreach (var ((other, otherTerm), lease) in _leases)
             {
-                if (other != nodeId && lease.EndsNs > nowNs)
+                if (other != nodeId && lease.EndsNs > nowNs && !lease.IsGivenUp())
                 {
                     Add($"lease exclusivity: node {nodeId} held the lease in term {term} "
                         + $"{(lease.EndsNs - nowNs) / 1000} us before that of node {other} "
@@ -242,7 +265,8 @@ internal sealed class ClusterInvariants
                 }
             }
 
-            _leases.Add((nodeId, term), new Lease(nowNs, endsNs));
+            _leases.Add(
+                (nodeId, term), new Lease(nowNs, endsNs, isGivenUp ?? (static () => false)));
         }
     }
 

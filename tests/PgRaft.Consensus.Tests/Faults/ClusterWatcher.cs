@@ -109,13 +109,20 @@ internal sealed class ClusterWatcher : IAsyncDisposable
         }
 
         Invariants.Leads(nodeId, tenure.Term);
+        bool IsGivenUp() => node.CededTerm >= tenure.Term;
+        bool wasGivenUp = IsGivenUp();
         long deadlineNs = node.Status.LeaseDeadlineNs;
         if (_leasesHold && deadlineNs > clockNs && deadlineNs != LeaderLease.Unlimited
             && node.View.Tenure == tenure)
         {
             double rate = (member.Clock as TestClock)?.Rate ?? 1;
             long endsNs = nowNs + (long)((deadlineNs - clockNs) / rate);
-            Invariants.HoldsLease(nodeId, tenure.Term, nowNs, endsNs);
+            Invariants.HoldsLease(nodeId, tenure.Term, nowNs, endsNs, IsGivenUp);
+            if (wasGivenUp)
+            {
+                Invariants.Broken($"lease exclusivity: node {nodeId} holds the lease of term "
+                    + $"{tenure.Term}, which it had given up");
+            }
         }
 
         if (_checkedLeaders.Add((nodeId, tenure.Term)))
@@ -133,13 +140,21 @@ internal sealed class ClusterWatcher : IAsyncDisposable
     // What is on its disk: a vote counts from when it is durable.
     private void LookAtVote(TestNode member, int nodeId)
     {
-        string path = Path.Combine(member.DataDirectory, "term");
-        if (member.Io is SimulatedDisk disk && disk.DurableContent(path) is { } content)
+        if (VoteOnDisk(member) is { } vote)
         {
-            Invariants.HasVoted(
-                nodeId, BinaryPrimitives.ReadInt64LittleEndian(content.AsSpan(8)),
-                BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(16)));
+            Invariants.HasVoted(nodeId, vote.Term, vote.VotedFor);
         }
+    }
+
+    /// <summary>What a power failure would certainly leave of a member's term and vote; null =
+    /// no file.</summary>
+    public static (long Term, int VotedFor)? VoteOnDisk(TestNode member)
+    {
+        string path = Path.Combine(member.DataDirectory, "term");
+        return member.Io is SimulatedDisk disk && disk.DurableContent(path) is { } content
+            ? (BinaryPrimitives.ReadInt64LittleEndian(content.AsSpan(8)),
+                BinaryPrimitives.ReadInt32LittleEndian(content.AsSpan(16)))
+            : null;
     }
 
     private void LookAtLog(RaftNode node, int nodeId, Progress progress)
@@ -157,7 +172,7 @@ internal sealed class ClusterWatcher : IAsyncDisposable
         log.Read(from, 10_000, int.MaxValue, records);
         foreach (var record in records)
         {
-            var entry = new SeenEntry(record.Index, record.Term, record.Payload);
+            var entry = new SeenEntry(record.Index, record.Term, record.Payload, record.Kind);
             Invariants.HasEntry(nodeId, entry);
             progress.Read = record.Index;
             if (record.Index <= commitIndex)

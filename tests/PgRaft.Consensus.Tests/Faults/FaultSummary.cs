@@ -1,4 +1,5 @@
-// Adds up what runs did and found, prints it, and keeps the histories of those that failed.
+// Adds up what runs did and found, prints it, and keeps the histories of those that failed, or of
+// all.
 // Threading: any thread. Failure: a history that cannot be written is said so in the summary.
 using System.Globalization;
 using System.Text;
@@ -17,8 +18,19 @@ internal sealed class FaultSummary
     private int _unknown;
     private int _failed;
 
-    /// <summary>Whether failing histories are kept.</summary>
+    private int _unseen;
+    private TimeSpan _longestTakeover;
+
+    /// <summary>Whether histories of runs that failed are kept.</summary>
     public bool Keeps { get; init; } = true;
+
+    /// <summary>Whether those of all others are kept too.</summary>
+    public bool KeepsAll { get; init; }
+
+    /// <summary>Where they are kept, a directory a run.</summary>
+    public string Directory { get; init; } =
+        Environment.GetEnvironmentVariable("PGRAFT_FAULT_KEEP")
+            ?? Path.Combine(AppContext.BaseDirectory, "fault-runs");
 
     public int Operations { get; private set; }
 
@@ -32,6 +44,9 @@ internal sealed class FaultSummary
             }
         }
     }
+
+    /// <summary>The file of a run's history.</summary>
+    public string HistoryOf(FaultPlan plan) => Path.Combine(DirectoryOf(plan), "history.jsonl");
 
     /// <summary>Mostly three members, often five, at times seven.</summary>
     public static int SizeOf(int seed) => (seed % 10) switch
@@ -69,7 +84,9 @@ internal sealed class FaultSummary
                 CultureInfo.InvariantCulture,
                 $"{_runs} runs, {Operations} operations ({_unknown} of unknown outcome, {_failed} "
                 + $"refused), {_faults.Values.Sum()} faults, {_terms} leaders elected, {_changes} "
-                + $"membership changes, {_violations.Count} violations");
+                + $"membership changes, {_violations.Count} violations; at most "
+                + $"{_longestTakeover.TotalMilliseconds:F0} ms without a write for a hung disk; "
+                + $"{_unseen} log entries compacted unseen or after such");
             foreach (var (kind, count) in _faults)
             {
                 text.AppendLine(CultureInfo.InvariantCulture, $"  {count,6} {kind}");
@@ -84,12 +101,17 @@ internal sealed class FaultSummary
     {
         var operations = run.History.Operations;
         var violations = run.Violations;
-        string? kept = Keeps && violations.Count > 0 ? Keep(plan, run) : null;
+        bool keep = KeepsAll || (Keeps && violations.Count > 0);
+        string? kept = keep ? Keep(plan, run) : null;
         lock (_gate)
         {
             _runs++;
             _terms += run.Terms;
             _changes += run.MembershipChanges;
+            _unseen += run.Unseen;
+            _longestTakeover = _longestTakeover > run.LongestTakeover
+                ? _longestTakeover
+                : run.LongestTakeover;
             Operations += operations.Count;
             _unknown += operations.Count(o => o.Outcome == Outcome.Unknown);
             _failed += operations.Count(o => o.Outcome == Outcome.Failed);
@@ -103,16 +125,16 @@ internal sealed class FaultSummary
         }
     }
 
-    private static string Keep(FaultPlan plan, FaultRun run)
+    private string DirectoryOf(FaultPlan plan) =>
+        Path.Combine(Directory, $"seed-{plan.Seed}-size-{plan.Size}");
+
+    private string Keep(FaultPlan plan, FaultRun run)
     {
-        string directory = Path.Combine(
-            Environment.GetEnvironmentVariable("PGRAFT_FAULT_KEEP")
-                ?? Path.Combine(AppContext.BaseDirectory, "fault-runs"),
-            $"seed-{plan.Seed}-size-{plan.Size}");
+        string directory = DirectoryOf(plan);
         try
         {
-            Directory.CreateDirectory(directory);
-            run.History.WriteJsonLines(Path.Combine(directory, "history.jsonl"));
+            System.IO.Directory.CreateDirectory(directory);
+            run.History.WriteJsonLines(HistoryOf(plan));
             File.WriteAllText(Path.Combine(directory, "log.txt"), run.Log);
             File.WriteAllLines(Path.Combine(directory, "violations.txt"), run.Violations);
             return directory;

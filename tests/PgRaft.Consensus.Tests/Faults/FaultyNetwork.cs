@@ -37,6 +37,10 @@ internal sealed class FaultyNetwork : IAsyncDisposable
     /// reach the member.</summary>
     public bool ForgesAcknowledgements { get; init; }
 
+    /// <summary>Sabotage: now and then a member is asked, as if by its leader, to stand for
+    /// election.</summary>
+    public bool ForgesConsent { get; init; }
+
     /// <summary>Old frames delivered late, on connections of their own.</summary>
     public int Replayed => _links.Values.Sum(l => l.Replayed);
 
@@ -58,6 +62,16 @@ internal sealed class FaultyNetwork : IAsyncDisposable
 
     /// <summary>Frames from one member to another wait until <see cref="Heal"/>.</summary>
     public void Cut(int from, int to) => Of(from, to).Cut();
+
+    /// <summary>Cuts one member off from all others, both ways.</summary>
+    public void Isolate(int nodeId, IEnumerable<int> members)
+    {
+        foreach (int other in members.Where(m => m != nodeId))
+        {
+            Cut(nodeId, other);
+            Cut(other, nodeId);
+        }
+    }
 
     /// <summary>Frames from one member to another take this long.</summary>
     public void Delay(int from, int to, TimeSpan delay) => Of(from, to).Latency = delay;

@@ -8,20 +8,33 @@ using PgRaft.Core;
 namespace PgRaft.Consensus.Tests.Faults;
 
 internal sealed class Nemesis(
-    FaultPlan plan, FaultyNetwork network, Func<IReadOnlyList<RunMember>> members)
+    FaultPlan plan, FaultyNetwork network, Func<IReadOnlyList<RunMember>> members,
+    FaultClients clients, ClusterInvariants invariants)
 {
+    private static readonly TimeSpan TakeoverLimit = TimeSpan.FromSeconds(5);
     private readonly Random _random = new(plan.Seed);
+    private readonly Provocation _provocation = new(plan, network);
     private Task _yielding = Task.CompletedTask;
+    private Task _transferring = Task.CompletedTask;
+
+    /// <summary>What a violation begins with when nothing was written for too long.</summary>
+    public const string Standstill = "writes stood still";
 
     /// <summary>How often each kind of fault was done.</summary>
     public SortedDictionary<string, int> Done { get; } = new(StringComparer.Ordinal);
 
-    private RunMember[] Present => [.. members().Where(m => !m.Retired)];
+    /// <summary>The longest that writes stood still because a disk hung.</summary>
+    public TimeSpan LongestTakeover { get; private set; }
+
+    // A control has shown what it should.
+    private bool IsCaught => plan.Sabotage != Sabotage.None && invariants.Violations.Count > 0;
+
+    private List<RunMember> Present => [.. members().Where(m => !m.Retired)];
 
     public async Task MisbehaveAsync()
     {
         var clock = Stopwatch.StartNew();
-        while (clock.Elapsed < plan.Duration)
+        while (clock.Elapsed < plan.Duration && !IsCaught)
         {
             string fault = await DoSomethingBadAsync();
             Done[fault] = Done.GetValueOrDefault(fault) + 1;
@@ -42,6 +55,7 @@ internal sealed class Nemesis(
     {
         HealNetworkAndDisks();
         await _yielding;
+        await _transferring;
         foreach (var member in Present)
         {
             member.Disarm();
@@ -72,13 +86,19 @@ internal sealed class Nemesis(
         }
     }
 
-    private Survival RandomSurvival() => (Survival)_random.Next(3);
+    private Survival RandomSurvival() =>
+        _provocation.Survives ?? (Survival)_random.Next(3);
 
     private async Task<string> DoSomethingBadAsync()
     {
         var present = Present;
-        var one = present[_random.Next(present.Length)];
-        switch (_random.Next(plan.Clocks == ClockFaults.Jumps ? 20 : 19))
+        if (await _provocation.TryAsync(present) is { } provoked)
+        {
+            return provoked;
+        }
+
+        var one = present[_random.Next(present.Count)];
+        switch (_random.Next(plan.Clocks == ClockFaults.Jumps ? 24 : 23))
         {
             case < 7:
                 return BreakNetwork(present, one);
@@ -105,15 +125,20 @@ internal sealed class Nemesis(
             case 18:
                 StepDown(present);
                 return "leader steps down";
+            case 19:
+                return await HangDiskAsync();
+            case < 23:
+                Transfer(present, one);
+                return "leadership transferred";
             default:
                 one.JumpClock(TimeSpan.FromMilliseconds(_random.Next(-500, 500)));
                 return "clock jump";
         }
     }
 
-    private string BreakNetwork(RunMember[] present, RunMember one)
+    private string BreakNetwork(List<RunMember> present, RunMember one)
     {
-        var other = present[_random.Next(present.Length)];
+        var other = present[_random.Next(present.Count)];
         switch (_random.Next(6))
         {
             case 0:
@@ -121,7 +146,7 @@ internal sealed class Nemesis(
                 return "isolated member";
             case 1:
                 // There may be none while a majority is cut off: then another is as good.
-                Isolate(present, present.FirstOrDefault(m => FaultClients.Leads(m.Node)) ?? one);
+                Isolate(present, present.Find(m => FaultClients.Leads(m.Node)) ?? one);
                 return "isolated leader";
             case 2:
                 network.Cut(one.NodeId, other.NodeId);
@@ -138,7 +163,7 @@ internal sealed class Nemesis(
         }
     }
 
-    private async Task<string> BreakFramesAsync(RunMember[] present, RunMember one)
+    private async Task<string> BreakFramesAsync(List<RunMember> present, RunMember one)
     {
         switch (_random.Next(4))
         {
@@ -165,7 +190,7 @@ internal sealed class Nemesis(
         }
     }
 
-    private string SlowOrPause(RunMember[] present, RunMember one)
+    private string SlowOrPause(List<RunMember> present, RunMember one)
     {
         if (_random.Next(2) == 0)
         {
@@ -174,25 +199,72 @@ internal sealed class Nemesis(
         }
 
         Isolate(present, one);
-        one.Pause();
+        one.HangDisk();
         return "paused member";
     }
 
-    private void StepDown(RunMember[] present)
+    // The network is whole and everybody else well: whoever leads then must leave the writes to
+    // those whose disks work.
+    private async Task<string> HangDiskAsync()
     {
-        var leader = present.FirstOrDefault(m => FaultClients.Leads(m.Node));
+        HealNetworkAndDisks();
+        var present = Present;
+        present.ForEach(m => m.Disarm());
+        var leader = present.Find(m => FaultClients.Leads(m.Node));
+        bool isLeader = leader is not null && _random.Next(4) > 0;
+        var one = isLeader ? leader! : present[_random.Next(present.Count)];
+        one.HangDisk();
+        var clock = Stopwatch.StartNew();
+        long hungNs = FaultClients.NowNs;
+        while (clients.LastAcknowledgedCallNs <= hungNs && clock.Elapsed < TakeoverLimit)
+        {
+            await BuryAndRaiseAsync(chance: int.MaxValue);
+
+            // A poll with a deadline: what it waits for are the clients' calls.
+            await Task.Delay(5);
+        }
+
+        if (clients.LastAcknowledgedCallNs <= hungNs)
+        {
+            invariants.Broken($"{Standstill}: node {one.NodeId}"
+                + $"{(isLeader ? ", the leader," : "")} had a hung disk for {TakeoverLimit}, and "
+                + "no write went through the others");
+        }
+
+        LongestTakeover = LongestTakeover > clock.Elapsed ? LongestTakeover : clock.Elapsed;
+        return isLeader ? "hung disk of the leader" : "hung disk";
+    }
+
+    private void StepDown(List<RunMember> present)
+    {
+        var leader = present.Find(m => FaultClients.Leads(m.Node));
         if (leader is not null && _yielding.IsCompleted)
         {
             _yielding = YieldAsync(leader);
         }
     }
 
-    private static async Task YieldAsync(RunMember leader)
+    // To anybody, or to whoever is best; what happens next may hit the middle of it.
+    private void Transfer(List<RunMember> present, RunMember target)
+    {
+        var leader = present.FirstOrDefault(m => FaultClients.Leads(m.Node));
+        if (leader is not null && _transferring.IsCompleted)
+        {
+            int targetId = _random.Next(4) == 0 ? 0 : target.NodeId;
+            _transferring = GiveUpAsync(
+                token => leader.Node.Node.TransferLeadershipAsync(targetId, token));
+        }
+    }
+
+    private static Task YieldAsync(RunMember leader) =>
+        GiveUpAsync(token => leader.Node.Node.YieldLeadershipAsync(token));
+
+    private static async Task GiveUpAsync(Func<CancellationToken, Task> giveUp)
     {
         try
         {
             using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(1));
-            await leader.Node.Node.YieldLeadershipAsync(limit.Token);
+            await giveUp(limit.Token);
         }
         catch (Exception e) when (e is PgraftException or InvalidOperationException
             or ObjectDisposedException or OperationCanceledException)
@@ -201,16 +273,10 @@ internal sealed class Nemesis(
         }
     }
 
-    private void Isolate(RunMember[] present, RunMember one)
-    {
-        foreach (var peer in present.Where(p => p != one))
-        {
-            network.Cut(one.NodeId, peer.NodeId);
-            network.Cut(peer.NodeId, one.NodeId);
-        }
-    }
+    private void Isolate(List<RunMember> present, RunMember one) =>
+        network.Isolate(one.NodeId, present.Select(p => p.NodeId));
 
-    private void CutOneWay(RunMember[] present, RunMember one)
+    private void CutOneWay(List<RunMember> present, RunMember one)
     {
         foreach (var peer in present.Where(p => p != one))
         {
@@ -219,7 +285,7 @@ internal sealed class Nemesis(
     }
 
     // Two sides that hear nothing of each other; a bridge hears both.
-    private void Split(RunMember[] present, RunMember? bridge)
+    private void Split(List<RunMember> present, RunMember? bridge)
     {
         var side = present.ToDictionary(m => m, _ => _random.Next(2));
         foreach (var one in present.Where(m => m != bridge))
@@ -231,7 +297,7 @@ internal sealed class Nemesis(
         }
     }
 
-    private void DelayAll(RunMember[] present, TimeSpan delay)
+    private void DelayAll(List<RunMember> present, TimeSpan delay)
     {
         foreach (var from in present)
         {

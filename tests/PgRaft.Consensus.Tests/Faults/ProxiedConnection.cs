@@ -16,6 +16,9 @@ internal sealed class ProxiedConnection(
     private readonly Socket _member =
         new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
 
+    // How many appends there are for one forged consent.
+    private const int AppendsPerConsent = 20;
+
     // Without entries: term, previous index and term, commit index, count.
     private const int AppendHeaderBytes = 36;
 
@@ -78,6 +81,23 @@ internal sealed class ProxiedConnection(
             .Finish(MessageType.Append, requestId).ToArray();
     }
 
+    // "You may stand for election": from whoever sent this append, who leads its term. The answer
+    // goes nowhere.
+    private static byte[]? ForgedConsent(byte[] frame)
+    {
+        uint requestId = BinaryPrimitives.ReadUInt32LittleEndian(frame.AsSpan(5));
+        bool isRequest = frame.Length >= FrameWriter.HeaderBytes + AppendHeaderBytes;
+        if ((MessageType)frame[4] != MessageType.Append || !isRequest
+            || requestId % AppendsPerConsent != 0)
+        {
+            return null;
+        }
+
+        long term = new BodyReader(frame.AsMemory(FrameWriter.HeaderBytes)).Int64();
+        return new FrameWriter().Int64(term).Int64(0)
+            .Finish(MessageType.TimeoutNow, uint.MaxValue).ToArray();
+    }
+
     // Unsent bytes are lost, as with a machine that is gone.
     private static void Reset(Socket socket)
     {
@@ -127,6 +147,10 @@ internal sealed class ProxiedConnection(
             }
 
             await to.SendAsync(frame, token);
+            if (network.ForgesConsent && ForgedConsent(frame) is { } consent)
+            {
+                await to.SendAsync(consent, token);
+            }
         }
     }
 }

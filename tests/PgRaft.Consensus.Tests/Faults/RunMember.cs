@@ -1,5 +1,5 @@
-// One member of a fault run with its disk and clock: it crashes, loses power, loses a sync, is
-// paused, and starts again.
+// One member of a fault run with its disk and clock: it crashes, loses power, loses a sync, hangs,
+// and starts again.
 // Threading: one fault at a time (_turn). Failure: why a node ended is looked at: injected faults
 // may end it, anything else is a violation.
 using PgRaft.Consensus.Tests.Cluster;
@@ -28,8 +28,8 @@ internal sealed class RunMember(
 
     private SimulatedDisk Disk => (SimulatedDisk)node.Io;
 
-    /// <summary>Whether its process is there and well.</summary>
-    public bool IsWell => node.IsUp && !Disk.IsOff && !HasFailed;
+    /// <summary>Whether its disk has lost power.</summary>
+    public bool IsOff => Disk.IsOff;
 
     private bool HasFailed => node.IsUp && node.Node.Failure.IsCompleted;
 
@@ -82,20 +82,35 @@ internal sealed class RunMember(
     /// <summary>Faults that have not come yet will not.</summary>
     public void Disarm()
     {
+        Disk.PowerOffAfterLag = false;
         Disk.PowerOffAtStep = 0;
         Disk.FailSync = 0;
     }
 
-    /// <summary>An orderly stop.</summary>
-    public Task StopAsync() => EndAsync(() => { });
+    /// <summary>An orderly stop, with a handover before it.</summary>
+    public Task StopAsync() => EndAsync(_ => { }, inOrder: true);
 
-    /// <summary>Power failure: what was not synced is gone, or part of it.</summary>
-    public async Task CrashAsync(Survival survival, Random random)
+    /// <summary>The power goes; <see cref="CrashAsync"/> must follow.</summary>
+    public void CutPower()
     {
         _mayFail = true;
         Disk.PowerOff();
         network.Disconnect(NodeId);
-        await EndAsync(() => node.Io = Disk.Reboot(survival, random));
+    }
+
+    /// <summary>Power failure: what was not synced is gone, or part of it.</summary>
+    public async Task CrashAsync(Survival survival, Random random)
+    {
+        CutPower();
+        await EndAsync(promised =>
+        {
+            node.Io = Disk.Reboot(survival, random);
+            if (promised is { } vote)
+            {
+                var onDisk = ClusterWatcher.VoteOnDisk(node) ?? default;
+                invariants.Remembers(NodeId, vote, onDisk);
+            }
+        });
     }
 
     /// <summary>The power goes in some operations of the disk, whichever they are.</summary>
@@ -105,6 +120,15 @@ internal sealed class RunMember(
         Disk.PowerOffAtStep = Disk.Steps + steps;
 
         // It may be starting meanwhile, which begins with a clean slate.
+        _mayFail = true;
+    }
+
+    /// <summary>The power goes soon after a term or vote was saved; only on a disk that lags.
+    /// </summary>
+    public void CrashAfterSavedTerm()
+    {
+        _mayFail = true;
+        Disk.PowerOffAfterLag = true;
         _mayFail = true;
     }
 
@@ -118,8 +142,9 @@ internal sealed class RunMember(
 
     public void SlowDown(TimeSpan latency) => Disk.SyncLatency = latency;
 
-    /// <summary>Its disk stands still; the network is the caller's to cut.</summary>
-    public void Pause() => _running.Reset();
+    /// <summary>Its disk hangs: syncs do not return until it is healed. The network is the
+    /// caller's.</summary>
+    public void HangDisk() => _running.Reset();
 
     public void JumpClock(TimeSpan by) => ((TestClock)node.Clock).Jump(by);
 
@@ -145,7 +170,7 @@ internal sealed class RunMember(
         }
         else
         {
-            await EndAsync(() => { });
+            await EndAsync(_ => { });
         }
 
         return true;
@@ -157,19 +182,25 @@ internal sealed class RunMember(
         _turn.Dispose();
     }
 
-    private async Task EndAsync(Action afterwards)
+    // Tells what comes afterwards the term that the node was in and its vote, null = it was down.
+    private async Task EndAsync(
+        Action<(long Term, int VotedFor)?> afterwards, bool inOrder = false)
     {
         _running.Set();
         await _turn.WaitAsync();
         try
         {
+            (long, int)? promised = null;
             if (node.IsUp)
             {
+                var ended = node.Node;
+                await (inOrder ? node.Node.PrepareToStopAsync() : Task.CompletedTask);
                 await JudgeFailureAsync();
                 await node.StopAsync();
+                promised = (ended.Log.Term, ended.Log.VotedFor);
             }
 
-            afterwards();
+            afterwards(promised);
         }
         finally
         {

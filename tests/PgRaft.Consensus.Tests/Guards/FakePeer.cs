@@ -11,22 +11,26 @@ namespace PgRaft.Consensus.Tests.Guards;
 
 internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
 {
+    /// <summary>The founding it belongs to unless the test says another.</summary>
+    public const long Founding = 4711;
+
     private readonly PeerListener _listener;
     private readonly Func<Frame, FrameWriter, CancellationToken, ValueTask> _answer;
 
-    private FakePeer(Func<Frame, FrameWriter, CancellationToken, ValueTask> answer)
+    private FakePeer(
+        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer, int nodeId)
     {
         _answer = answer;
         _listener = new PeerListener(this, NullLogger.Instance);
-        Address = new MemberAddress(2, "127.0.0.1", TestNode.FreePort());
+        Address = new MemberAddress(nodeId, "127.0.0.1", TestNode.FreePort());
     }
 
     public MemberAddress Address { get; }
 
     public static async Task<FakePeer> StartAsync(
-        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer)
+        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer, int nodeId = 2)
     {
-        var peer = new FakePeer(answer);
+        var peer = new FakePeer(answer, nodeId);
         await peer._listener.StartAsync(peer.Address.Host, peer.Address.Port, TestCluster.Limit);
         return peer;
     }
@@ -36,7 +40,7 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
         new(Task.Delay(Timeout.Infinite, token));
 
     public static Hello HelloOf(
-        int nodeId, int targetId, string clusterId = "test", long foundingId = 0) =>
+        int nodeId, int targetId, string clusterId = "test", long foundingId = Founding) =>
         new(ChannelKind.Consensus, clusterId, foundingId, nodeId, targetId, 300, "test");
 
     /// <summary>A peer object that dials this fake.</summary>
@@ -46,7 +50,8 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
 
     /// <summary>A channel to a real node, as if from node <paramref name="asNodeId"/>.</summary>
     public static PeerChannel Call(
-        MemberAddress target, int asNodeId, string clusterId = "test", long foundingId = 0) => new(
+        MemberAddress target, int asNodeId, string clusterId = "test",
+        long foundingId = Founding) => new(
         target, () => HelloOf(asNodeId, target.NodeId, clusterId, foundingId),
         new ConnectionHealth(target, NullLogger.Instance));
 
@@ -62,7 +67,10 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
     }
 
     public Hello Greeting(Hello peer) =>
-        HelloOf(Address.NodeId, peer.NodeId) with { Kind = peer.Kind };
+        HelloOf(Address.NodeId, peer.NodeId, peer.ClusterId, peer.FoundingId) with
+        {
+            Kind = peer.Kind,
+        };
 
     public ValueTask HandleAsync(
         Hello peer, Frame request, FrameWriter answer, CancellationToken token) =>

@@ -49,6 +49,26 @@ public sealed class LeaderLeaseTests
     }
 
     [Fact]
+    public void ALeaseThatWasGivenUpIsNeverRenewedInItsTerm()
+    {
+        var lease = new LeaderLease();
+        lease.Begin(5);
+        lease.Renew(5, [5 * Stopwatch.Frequency], 1000);
+        lease.Cede(5);
+        Assert.Equal((0, 0, 5), (lease.Current, lease.Of(5), lease.CededTerm));
+        lease.Renew(5, [6 * Stopwatch.Frequency], 1000);
+        lease.Renew(5, [], 1000);
+        lease.Begin(5);
+        lease.Renew(5, [7 * Stopwatch.Frequency], 1000);
+        Assert.Equal(0, lease.Current);
+        lease.Begin(6);
+        lease.Renew(6, [8 * Stopwatch.Frequency], 1000);
+        Assert.NotEqual(0, lease.Of(6));
+        lease.Cede(5);
+        Assert.NotEqual(0, lease.Current);
+    }
+
+    [Fact]
     public void NothingRenewsALeaseThatEnded()
     {
         var lease = new LeaderLease();

@@ -60,8 +60,8 @@ public sealed class LivenessGuardTests
         var node = cluster.Add(1);
         cluster.Found([node.Address, node.Address with { NodeId = 2, Port = TestNode.FreePort() }]);
         await node.StartAsync(TestCluster.Limit);
-        await using var leader = FakePeer.Call(node.Address, 2);
-        await using var stranger = FakePeer.Call(node.Address, 9);
+        await using var leader = node.CallAs(2);
+        await using var stranger = node.CallAs(9);
         await AppendAsync(leader, 1, 0, 0, 0, 1);
 
         Assert.False(await AskAsync(stranger, MessageType.Vote, 5), "A leader was just heard.");
@@ -102,7 +102,7 @@ public sealed class LivenessGuardTests
         var node = cluster.Add(1);
         cluster.Found([node.Address, fake.Address]);
         await node.StartAsync(TestCluster.Limit);
-        await using var call = FakePeer.Call(node.Address, 2);
+        await using var call = node.CallAs(2);
         await AppendAsync(call, 1, 0, 0, 0, 1, 1, 1);
         peer.Votes = true;
         await cluster.UntilAsync(() => node.Node.Status.LastIndex >= 4, "an election won");
@@ -237,33 +237,5 @@ public sealed class LivenessGuardTests
             await to.CallAsync(
                 MessageType.Append, request, TimeSpan.FromSeconds(5), TestCluster.Limit));
         return answer.Int64() <= term && answer.Byte() != (byte)HeartbeatResult.Rejected;
-    }
-
-    /// <summary>A peer that votes and accepts entries when it is told to.</summary>
-    private sealed class ScriptedPeer
-    {
-        public volatile bool Votes;
-        public volatile bool Appends;
-        private int _refused;
-
-        /// <summary>Votes refused.</summary>
-        public int Refused => Volatile.Read(ref _refused);
-
-        public ValueTask Answer(Frame request, FrameWriter answer, CancellationToken token)
-        {
-            long term = new BodyReader(request.Body).Int64();
-            switch (request.Type)
-            {
-                case MessageType.PreVote or MessageType.Vote:
-                    _ = Votes ? 0 : Interlocked.Increment(ref _refused);
-                    answer.Int64(term).Byte(Votes ? (byte)1 : (byte)0);
-                    return ValueTask.CompletedTask;
-                case MessageType.Append when Appends:
-                    answer.Int64(term).Byte((byte)HeartbeatResult.Replicated).Int64(100);
-                    return ValueTask.CompletedTask;
-                default:
-                    throw new InvalidDataException("The test cut it.");
-            }
-        }
     }
 }

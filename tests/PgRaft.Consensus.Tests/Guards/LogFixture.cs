@@ -21,7 +21,7 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
     public LogFixture()
     {
         var terms = TermStore.Open(_directory);
-        _snapshots = SnapshotStore.Open(_directory);
+        _snapshots = SnapshotStore.Open(_directory, SnapshotGate);
         _records = SegmentedLog.Open(
             new LogOptions { Directory = Path.Combine(_directory, "log"), Io = Gate }, 0, 0);
         _applier = new Applier(
@@ -33,7 +33,13 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
         _applier.Start();
     }
 
+    /// <summary>In front of the log's syncs.</summary>
     public GatedIo Gate { get; } = new();
+
+    /// <summary>In front of the snapshots' syncs.</summary>
+    public GatedIo SnapshotGate { get; } = new();
+
+    public string Location => _directory;
 
     public StateMachine Machine { get; } = new();
 
@@ -61,7 +67,7 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 
     public TimeProvider Clock => TimeProvider.System;
 
-    private static RuntimeOptions Runtime => new()
+    public RuntimeOptions Runtime { get; set; } = new()
     {
         SnapshotIntervalEntries = 1000,
         MaxLogEntries = 1000,
@@ -78,6 +84,13 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
         ((IAuditTrail<IRaftLogEntry>)Log).AppendAsync(
             new ReceivedEntries(records), records[0].Index, skipCommitted: true);
 
+    /// <summary>The term whose leader lets this node stand.</summary>
+    public long ConsentTerm { get; set; }
+
+    public bool MayStandEarly(long term) => term != 0 && term == ConsentTerm;
+
+    public bool IsVoter(int nodeId) => true;
+
     public void LeaderAcknowledged(long term) => Acknowledged.Add(term);
 
     public void ReplicateAgain() => Nudges++;
@@ -92,9 +105,11 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
     public async ValueTask DisposeAsync()
     {
         Gate.Open();
+        SnapshotGate.Open();
         await _applier.DisposeAsync();
         _records.Dispose();
         Gate.Dispose();
+        SnapshotGate.Dispose();
         Directory.Delete(_directory, recursive: true);
     }
 }
@@ -121,6 +136,14 @@ internal sealed class GatedIo : IStorageIo, IDisposable
 
     public IStorageFile Create(string path) =>
         new GatedFile(PhysicalIo.Instance.Create(path), Pass);
+
+    public IStorageFile CreateNew(string path) =>
+        new GatedFile(PhysicalIo.Instance.CreateNew(path), Pass);
+
+    public IStorageFile OpenForeign(string path) => PhysicalIo.Instance.OpenForeign(path);
+
+    public void RenameNew(string source, string target) =>
+        PhysicalIo.Instance.RenameNew(source, target);
 
     public void Rename(string source, string target) => PhysicalIo.Instance.Rename(source, target);
 

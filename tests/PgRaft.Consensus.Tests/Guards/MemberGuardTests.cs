@@ -5,6 +5,7 @@ using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Consensus.Transport;
+using PgRaft.Core.Commands;
 using Xunit;
 
 namespace PgRaft.Consensus.Tests.Guards;
@@ -20,13 +21,21 @@ public sealed class MemberGuardTests
             return ValueTask.CompletedTask;
         });
         await using var fixture = new LogFixture();
+        fixture.Machine.Apply(1, 1, CommandEncoder.KvPut("k"u8, new byte[1_500_000]));
+        fixture.Applier.WriteSnapshot(fixture.Machine.Capture());
         using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
-        using var content = new MemoryStream(new byte[1_500_000]);
-        var result = await member.InstallSnapshotAsync(
-            3, new OutgoingSnapshot(10, 3, content), 10, DotNext.IO.IDataTransferObject.Empty, 0,
-            TestCluster.Limit);
-        Assert.Equal(HeartbeatResult.Replicated, result.Value);
-        Assert.Equal(10, member.Peer.Contact.MatchIndex(3));
+        var clock = Stopwatch.StartNew();
+        while (member.Peer.Contact.MatchIndex(3) == 0)
+        {
+            var result = await member.InstallSnapshotAsync(
+                3, new OutgoingSnapshot(1, 1, Stream.Null), 1,
+                DotNext.IO.IDataTransferObject.Empty, 0, TestCluster.Limit);
+            Assert.Equal(HeartbeatResult.UnsupportedVersion, result.Value);
+            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(30), "It never ends.");
+        }
+
+        Assert.Equal(1, member.Peer.Contact.MatchIndex(3));
+        Assert.Equal(2, member.NextIndex);
     }
 
     [Theory]
@@ -103,7 +112,9 @@ public sealed class MemberGuardTests
 
         cluster.Found([.. cluster.Nodes.Select(n => n.Address), frozen.Address]);
         await Task.WhenAll(cluster.Nodes.Select(n => n.StartAsync(TestCluster.Limit)));
+        var clock = Stopwatch.StartNew();
         var leader = await cluster.LeaderAsync();
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(8));
         await leader.PutAsync("k", "v", TestCluster.Limit);
         var other = cluster.Nodes.Single(n => n != leader);
         await leader.PutAsync("k", "w", TestCluster.Limit);

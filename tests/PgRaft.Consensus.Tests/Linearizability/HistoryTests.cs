@@ -114,6 +114,60 @@ public class HistoryTests
         }
     }
 
+    [Fact]
+    public void What_is_read_back_is_what_was_written()
+    {
+        using var file = new TemporaryFile();
+        var history = new History();
+        history.Add(new(0, OperationKind.Put, "k", "a\n\"", 1, 2, Outcome.Ok) { Revision = 3 });
+        history.Add(new(0, OperationKind.Get, "k", null, 3, 4, Outcome.Failed));
+        history.Add(new(0, OperationKind.Cas, "k", "b", 5, 6, Outcome.Unknown) { Expected = "a" });
+        history.Add(new(1, OperationKind.Cas, "k", "c", 5, 6, Outcome.Ok)
+        {
+            ExpectedRevision = 3,
+            Swapped = true,
+            Revision = 7,
+        });
+        history.WriteJsonLines(file.Path);
+        var more = new History();
+        more.Add(new(1, OperationKind.Append, "", "x", 7, 8, Outcome.Ok) { Term = 3, Index = 9 });
+        more.AppendJsonLines(file.Path);
+        Assert.Equal([.. history.Operations, .. more.Operations], HistoryFile.Read(file.Path));
+    }
+
+    [Theory]
+    [InlineData("{", "", "JSON")]
+    [InlineData("\"key\":\"k\",", "", "not present")]
+    [InlineData("\"ok\",\"op\"", "\"info\",\"op\"", "no such outcome")]
+    [InlineData("put", "add", "no such operation")]
+    [InlineData("put", "append", "not present")]
+    [InlineData("\"return_ns\":40", "\"return_ns\":29", "before its call")]
+    [InlineData("\"call_ns\":30", "\"call_ns\":19", "another call under way")]
+    [InlineData("\"process\":8", "\"process\":7", "another call under way")]
+    public void A_line_that_is_wrong_is_named(string find, string put, string why)
+    {
+        using var file = new TemporaryFile();
+        var history = new History();
+        history.Add(new(7, OperationKind.Put, "k", "a", 1, 10, Outcome.Unknown));
+        history.Add(new(8, OperationKind.Put, "k", "b", 2, 20, Outcome.Ok));
+        history.WriteJsonLines(file.Path);
+        const string Right = """{"process":8,"type":"ok","op":"put","key":"k","value":"c","""
+            + "\"call_ns\":30,\"return_ns\":40,\"outcome\":\"ok\"}";
+        string wrong = Right.Replace(find, put, StringComparison.Ordinal);
+        Assert.NotEqual(Right, wrong);
+        File.AppendAllText(file.Path, wrong + "\n");
+        var error = Assert.Throws<InvalidDataException>(() => HistoryFile.Read(file.Path));
+        Assert.StartsWith($"line 3 of {file.Path}: ", error.Message, StringComparison.Ordinal);
+        Assert.Contains(why, error.Message, StringComparison.Ordinal);
+    }
+
+    private sealed class TemporaryFile : IDisposable
+    {
+        public string Path { get; } = System.IO.Path.GetTempFileName();
+
+        public void Dispose() => File.Delete(Path);
+    }
+
     private static Operation Call(long call) =>
         new(0, OperationKind.Put, "k", "v", call, call, Outcome.Ok);
 }

@@ -51,6 +51,25 @@ public class DataDirectoryTests
         Assert.Equal(OwnerOnly, File.GetUnixFileMode(parent["data"]));
     }
 
+    // A directory named by mistake, such as one that holds other servers' sockets.
+    [Fact]
+    public void A_foreign_directory_is_refused_untouched()
+    {
+        const UnixFileMode open = OwnerOnly | UnixFileMode.GroupRead | UnixFileMode.OtherExecute;
+        using var parent = new TemporaryDirectory();
+        Directory.CreateDirectory(parent["data"]);
+        File.WriteAllText(parent["data/foreign"], "kept");
+        File.SetUnixFileMode(parent["data"], open);
+
+        var error = Assert.Throws<PgraftException>(
+            () => DataDirectory.Open(parent["data"], "alpha", 3));
+
+        Assert.Equal(StatusCode.WrongState, error.Code);
+        Assert.Contains("\"foreign\"", error.Detail, StringComparison.Ordinal);
+        Assert.Equal(open, File.GetUnixFileMode(parent["data"]));
+        Assert.Equal(["foreign"], Names(parent["data"]));
+    }
+
     [Fact]
     public void A_second_server_is_refused_until_the_first_lets_go()
     {

@@ -1,7 +1,7 @@
 // A disk that behaves as badly as disks may: until synced, each 512-byte sector of a write and each
 // change of a name may or may not survive a power failure (names survive in order). It can lose
 // power at any mutating operation or sync, fail a sync (and then forgets what was to be written),
-// be slow, lie about syncs, and run out of space.
+// be slow, hang, lie about syncs, and run out of space.
 // Threading: one lock over everything; a held or slow sync waits outside it.
 using System.Text;
 using PgRaft.Consensus.Storage;
@@ -17,7 +17,7 @@ internal enum Survival
     Random,
 }
 
-internal sealed class SimulatedDisk : IStorageIo
+internal sealed partial class SimulatedDisk : IStorageIo
 {
     private const int SectorBytes = 512;
 
@@ -46,17 +46,35 @@ internal sealed class SimulatedDisk : IStorageIo
     // 0 = never. The power goes before that sync does anything.
     internal int PowerOffAtSync { get; set; }
 
+    internal long UsedBytes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _names.Values.Sum(inode => (long)inode.Live.Length);
+            }
+        }
+    }
+
     // When set, a sync waits for it.
     internal ManualResetEventSlim? HoldSyncs { get; set; }
+
+    // Only syncs of files whose name contains this wait; empty = all.
+    internal string HoldSyncsOf { get; set; } = "";
 
     // Every sync takes this much longer.
     internal TimeSpan SyncLatency { get; set; }
 
-    // A disk that lies: syncs of these files return and nothing is on the medium.
-    internal Func<string, bool>? Lies { get; set; }
+    // A disk that lies, as one with a cache of its own does: a sync of these files brings to the
+    // medium what was there at the sync before.
+    internal Func<string, bool>? Lags { get; set; }
 
     // The same for the names of these files, when their directory is synced.
-    internal Func<string, bool>? NamesLie { get; set; }
+    internal Func<string, bool>? NamesLag { get; set; }
+
+    // The power goes with the first operation after a name was held back.
+    internal bool PowerOffAfterLag { get; set; }
 
     internal ManualResetEventSlim SyncReached { get; } = new();
 
@@ -106,6 +124,20 @@ internal sealed class SimulatedDisk : IStorageIo
             Change(path, names => names[path] = inode);
             return new OpenFile(this, path, inode);
         }
+    }
+
+    public IStorageFile CreateNew(string path)
+    {
+        RequireFree(path);
+        return Create(path);
+    }
+
+    public IStorageFile OpenForeign(string path) => OpenRead(path);
+
+    public void RenameNew(string source, string target)
+    {
+        RequireFree(target);
+        Rename(source, target);
     }
 
     public void Rename(string source, string target)
@@ -162,12 +194,15 @@ internal sealed class SimulatedDisk : IStorageIo
         {
             Step();
             CountSync(path);
-            foreach (var change in _unsynced.Where(change => Reaches(change, path)))
+            var held = _unsynced.FindAll(change => IsHeldBack(change, path));
+            var reached = _unsynced.FindAll(c => c.Directory == path && !held.Contains(c));
+            reached.ForEach(change => change.Change(_durableNames));
+            _unsynced.RemoveAll(reached.Contains);
+            held.ForEach(change => change.WasSynced = true);
+            if (held.Count > 0 && PowerOffAfterLag)
             {
-                change.Change(_durableNames);
+                PowerOffAtStep = Steps + 1;
             }
-
-            _unsynced.RemoveAll(change => Reaches(change, path));
         }
     }
 
@@ -267,8 +302,16 @@ internal sealed class SimulatedDisk : IStorageIo
         _unsynced.Add(new NameChange(Path.GetDirectoryName(path)!, path, change));
     }
 
-    private bool Reaches(NameChange change, string directory) =>
-        change.Directory == directory && NamesLie?.Invoke(change.Path) != true;
+    private bool IsHeldBack(NameChange change, string directory) =>
+        change.Directory == directory && !change.WasSynced && NamesLag?.Invoke(change.Path) == true;
+
+    private void RequireFree(string path)
+    {
+        if (Exists(path))
+        {
+            throw StorageErrors.OfClientsFile(17, "create", path, "File exists");
+        }
+    }
 
     private void Step()
     {
@@ -329,7 +372,7 @@ internal sealed class SimulatedDisk : IStorageIo
     private void SyncFile(Inode inode, string path)
     {
         SyncReached.Set();
-        HoldSyncs?.Wait();
+        (path.Contains(HoldSyncsOf, StringComparison.Ordinal) ? HoldSyncs : null)?.Wait();
         if (SyncLatency > TimeSpan.Zero)
         {
             // The fault itself: time passes in the disk.
@@ -346,110 +389,26 @@ internal sealed class SimulatedDisk : IStorageIo
             catch (PgraftException) when (!_off)
             {
                 // As kernels do: a failed sync forgets what it did not write.
-                inode.Dirty.Clear();
+                inode.Forget();
                 throw;
             }
 
-            if (Lies?.Invoke(path) != true)
+            if (Lags?.Invoke(path) == true)
+            {
+                inode.WriteLate();
+            }
+            else
             {
                 inode.WriteDirty();
-                inode.Dirty.Clear();
             }
         }
     }
 
     private sealed record NameChange(
-        string Directory, string Path, Action<SortedDictionary<string, Inode>> Change);
-
-    private sealed class Inode
+        string Directory, string Path, Action<SortedDictionary<string, Inode>> Change)
     {
-        internal Bytes Live { get; } = new();
-
-        internal byte[] Durable { get; set; } = [];
-
-        // Sectors written since the last sync.
-        internal HashSet<int> Dirty { get; } = [];
-
-        internal void Write(int offset, ReadOnlySpan<byte> data)
-        {
-            Live.Length = Math.Max(Live.Length, offset + data.Length);
-            data.CopyTo(Live.AsSpan()[offset..]);
-            for (int sector = offset / SectorBytes;
-                sector * SectorBytes < offset + data.Length; sector++)
-            {
-                Dirty.Add(sector);
-            }
-        }
-
-        internal void WriteDirty()
-        {
-            byte[] durable = Durable;
-            Array.Resize(ref durable, Live.Length);
-            foreach (int sector in Dirty.Where(sector => sector * SectorBytes < Live.Length))
-            {
-                int at = sector * SectorBytes;
-                int count = Math.Min(SectorBytes, Live.Length - at);
-                Live.AsSpan().Slice(at, count).CopyTo(durable.AsSpan(at));
-            }
-
-            Durable = durable;
-        }
-
-        internal Inode Survive(Survival survival, Random random)
-        {
-            byte[] live = Live.AsSpan().ToArray();
-            int length = survival switch
-            {
-                Survival.Nothing => Durable.Length,
-                Survival.Everything => live.Length,
-                _ => Durable.Length + random.Next(live.Length - Durable.Length + 1),
-            };
-            byte[] content = new byte[length];
-            Durable.AsSpan(0, Math.Min(length, Durable.Length)).CopyTo(content);
-            for (int at = 0; at < length; at += SectorBytes)
-            {
-                bool survives = survival == Survival.Everything
-                    || (survival == Survival.Random && random.Next(2) == 0);
-                if (survives)
-                {
-                    int count = Math.Min(SectorBytes, length - at);
-                    live.AsSpan(at, count).CopyTo(content.AsSpan(at));
-                }
-            }
-
-            var survivor = new Inode { Durable = content };
-            survivor.Live.Length = content.Length;
-            content.CopyTo(survivor.Live.AsSpan());
-            return survivor;
-        }
-    }
-
-    // Zeros at first; grows.
-    private sealed class Bytes
-    {
-        private byte[] _bytes = [];
-        private int _length;
-
-        internal int Length
-        {
-            get => _length;
-            set
-            {
-                if (value > _bytes.Length)
-                {
-                    Array.Resize(ref _bytes, Math.Max(value, _bytes.Length * 2));
-                }
-
-                if (value < _length)
-                {
-                    _bytes.AsSpan(value, _length - value).Clear();
-                }
-
-                _length = value;
-            }
-        }
-
-        internal Span<byte> AsSpan() => _bytes.AsSpan(0, _length);
+        // A sync of its directory was answered, and it was held back.
+        internal bool WasSynced { get; set; }
     }
 
     private sealed class OpenFile(SimulatedDisk disk, string path, Inode inode) : IStorageFile

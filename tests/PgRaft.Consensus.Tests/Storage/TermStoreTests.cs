@@ -11,6 +11,24 @@ public class TermStoreTests
     private const string FilePath = "/data/term";
 
     [Fact]
+    public void What_a_voter_promises_is_kept_with_its_vote()
+    {
+        var disk = new SimulatedDisk();
+        var store = TermStore.Open(Directory, disk);
+        Assert.Equal(0, store.FaithMs);
+        store.KeepFaith(60_000);
+        store.Save(3, 2);
+        disk = disk.Reboot(Survival.Nothing, new Random(1));
+        store = TermStore.Open(Directory, disk);
+        Assert.Equal((3, 2), store.Current);
+        Assert.Equal(60_000, store.FaithMs);
+        store.KeepFaith(1000);
+        store = TermStore.Open(Directory, disk.Reboot(Survival.Nothing, new Random(1)));
+        Assert.Equal((3, 2), store.Current);
+        Assert.Equal(1000, store.FaithMs);
+    }
+
+    [Fact]
     public void It_begins_with_term_0_and_no_vote()
     {
         var store = TermStore.Open(Directory, new SimulatedDisk());

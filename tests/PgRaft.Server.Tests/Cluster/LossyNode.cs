@@ -68,6 +68,11 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
     public Task<int> YieldLeadershipAsync(CancellationToken token) =>
         inner.YieldLeadershipAsync(token);
 
+    public Task TransferLeadershipAsync(int targetId, CancellationToken token) =>
+        inner.TransferLeadershipAsync(targetId, token);
+
+    public Task PrepareToStopAsync() => inner.PrepareToStopAsync();
+
     public IReadOnlyList<MemberView> GetMembers() => inner.GetMembers();
 
     public IReadOnlyList<FollowerProgress> GetReplication() => inner.GetReplication();
@@ -76,6 +81,20 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
         inner.ReadEntryAsync(index, token);
 
     public Task ProbeStorageAsync(CancellationToken token) => inner.ProbeStorageAsync(token);
+
+    public Task<long> SnapshotAsync(CancellationToken token) => inner.SnapshotAsync(token);
+
+    public Task<BackupInfo> BackupAsync(string path, CancellationToken token) =>
+        inner.BackupAsync(path, token);
+
+    public Task<BackupInfo> ReadBackupAsync(string path, CancellationToken token) =>
+        inner.ReadBackupAsync(path, token);
+
+    public Task<BackupInfo> RestoreAsync(string path, CancellationToken token) =>
+        inner.RestoreAsync(path, token);
+
+    public Task<RecoveryResult> RecoverAloneAsync(CancellationToken token) =>
+        inner.RecoverAloneAsync(token);
 
     public void Reload(RuntimeOptions options) => inner.Reload(options);
 

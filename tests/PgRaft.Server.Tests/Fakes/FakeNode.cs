@@ -55,6 +55,11 @@ internal sealed class FakeNode : IRaftNode
 
     public Func<CancellationToken, Task<int>> OnYield { get; set; } = _ => Task.FromResult(2);
 
+    public Func<int, CancellationToken, Task> OnTransfer { get; set; } =
+        (_, _) => Task.CompletedTask;
+
+    public Func<Task> OnPrepareToStop { get; set; } = () => Task.CompletedTask;
+
     public Func<long, CancellationToken, ValueTask> OnWait { get; set; } = (_, _) => default;
 
     public Func<long, LogEntryView> OnReadEntry { get; set; } =
@@ -63,6 +68,34 @@ internal sealed class FakeNode : IRaftNode
     public Func<Task> OnProbe { get; set; } = () => Task.CompletedTask;
 
     public Func<Task> OnStart { get; set; } = () => Task.CompletedTask;
+
+    public Func<CancellationToken, Task<long>> OnSnapshot { get; set; } = _ => Task.FromResult(7L);
+
+    public Func<string, CancellationToken, Task<BackupInfo>> OnBackup { get; set; } =
+        (_, _) => Task.FromResult(SomeBackup);
+
+    public Func<string, CancellationToken, Task<BackupInfo>> OnReadBackup { get; set; } =
+        (_, _) => Task.FromResult(SomeBackup);
+
+    public Func<string, CancellationToken, Task<BackupInfo>> OnRestore { get; set; } =
+        (_, _) => Task.FromResult(SomeBackup);
+
+    public Func<CancellationToken, Task<RecoveryResult>> OnRecover { get; set; } =
+        _ => Task.FromResult(new RecoveryResult(5, 8, 2));
+
+    public static BackupInfo SomeBackup { get; } = new()
+    {
+        ClusterId = "test",
+        NodeId = 3,
+        Version = "1.0",
+        Index = 41,
+        Term = 4,
+        CurrentTerm = 6,
+        Revision = 30,
+        StateHash = "000102030405060708090a0b0c0d0e0f",
+        TakenAt = DateTimeOffset.UnixEpoch.AddMilliseconds(1234),
+        TotalBytes = 900,
+    };
 
     public IReadOnlyList<MemberView> Members { get; set; } =
         [new MemberView(new MemberAddress(1, "10.0.0.1", 7001), true, true)];
@@ -179,6 +212,11 @@ internal sealed class FakeNode : IRaftNode
 
     public Task<int> YieldLeadershipAsync(CancellationToken token) => OnYield(token);
 
+    public Task TransferLeadershipAsync(int targetId, CancellationToken token) =>
+        OnTransfer(targetId, token);
+
+    public Task PrepareToStopAsync() => OnPrepareToStop();
+
     public IReadOnlyList<MemberView> GetMembers() => Members;
 
     public IReadOnlyList<FollowerProgress> GetReplication() => Replication;
@@ -187,6 +225,19 @@ internal sealed class FakeNode : IRaftNode
         new(OnReadEntry(index));
 
     public Task ProbeStorageAsync(CancellationToken token) => OnProbe();
+
+    public Task<long> SnapshotAsync(CancellationToken token) => OnSnapshot(token);
+
+    public Task<BackupInfo> BackupAsync(string path, CancellationToken token) =>
+        OnBackup(path, token);
+
+    public Task<BackupInfo> ReadBackupAsync(string path, CancellationToken token) =>
+        OnReadBackup(path, token);
+
+    public Task<BackupInfo> RestoreAsync(string path, CancellationToken token) =>
+        OnRestore(path, token);
+
+    public Task<RecoveryResult> RecoverAloneAsync(CancellationToken token) => OnRecover(token);
 
     public void Reload(RuntimeOptions options) => Reloaded = options;
 

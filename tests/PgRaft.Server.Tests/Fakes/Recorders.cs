@@ -25,6 +25,9 @@ internal sealed class StatusRecorder : IStatusSink
 
     public ConcurrentQueue<WorkerState> States { get; } = new();
 
+    /// <summary>Looks at each status before it can be seen.</summary>
+    public Action<HostStatus> Publishing { get; set; } = _ => { };
+
     public HostStatus Last
     {
         get
@@ -36,6 +39,7 @@ internal sealed class StatusRecorder : IStatusSink
 
     public void Publish(in HostStatus status)
     {
+        Publishing(status);
         lock (_lock)
         {
             if (States.IsEmpty || _last.State != status.State)

@@ -99,6 +99,27 @@ public class NodeHostTests
         Assert.Equal(WorkerState.Error, host.Status.Last.State);
     }
 
+    // The worker leaves on the state, and takes along what is not in the log by then.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_failure_is_logged_before_it_is_published(bool isFromOutside)
+    {
+        await using var host = await TestHost.StartAsync(o => o with { Debug = true });
+        bool wasLogged = false;
+        host.Status.Publishing = status =>
+        {
+            if (status.State == WorkerState.Error && host.Status.Last.State != WorkerState.Error)
+                wasLogged = host.Log.Records.Any(r => r.EventId == 2002);
+        };
+        if (isFromOutside)
+            host.Host.FailFromOutside(new InvalidOperationException("from outside"));
+        else
+            host.Node.Fail(new PgraftException(StatusCode.IoError, "fsync failed"));
+        await Eventually.TrueAsync(() => host.Node.IsStopped, "the node is stopped");
+        Assert.True(wasLogged);
+    }
+
     [Fact]
     public async Task The_first_error_is_the_one_that_is_kept()
     {
@@ -128,6 +149,36 @@ public class NodeHostTests
         released.SetResult();
         await Eventually.InTimeAsync(Task.WhenAll(starting, stopping));
         Assert.Equal(WorkerState.Stopped, host.Status.Last.State);
+    }
+
+    [Fact]
+    public async Task A_stop_hands_over_first_while_requests_are_still_served()
+    {
+        await using var host = await TestHost.StartAsync();
+        using var client = host.Connect();
+        Answer? put = null;
+        host.Node.OnPrepareToStop = async () =>
+        {
+            put = await client.CallAsync(RequestCode.KvPut, "k", "v", 0L);
+            Assert.False(host.Node.IsStopped);
+            throw new InvalidOperationException("even so it stops");
+        };
+        await Eventually.InTimeAsync(host.Host.StopAsync());
+        Assert.Equal(StatusCode.Ok, put?.Status);
+        Assert.True(host.Node.IsStopped);
+        Assert.Equal(WorkerState.Stopped, host.Status.Last.State);
+    }
+
+    [Fact]
+    public async Task A_node_that_has_failed_hands_nothing_over()
+    {
+        await using var host = await TestHost.StartAsync();
+        int asked = 0;
+        host.Node.OnPrepareToStop = () => Task.FromResult(Interlocked.Increment(ref asked));
+        host.Host.FailFromOutside(new InvalidOperationException("failed"));
+        await Eventually.TrueAsync(() => host.Node.IsStopped, "the node is stopped");
+        await host.Host.StopAsync();
+        Assert.Equal(0, asked);
     }
 
     [Fact]

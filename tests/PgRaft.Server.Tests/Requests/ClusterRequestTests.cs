@@ -262,6 +262,74 @@ public sealed class ClusterRequestTests : IAsyncLifetime
         Assert.Equal((1, RequestCode.RemoveNode), (yields, forwarded.Code));
     }
 
+    [Theory]
+    [InlineData(null, 0)]
+    [InlineData(3, 3)]
+    public async Task Leadership_is_transferred_to_the_target_or_to_the_best(
+        int? target, int expected)
+    {
+        int asked = -1;
+        Node.OnTransfer = (id, _) =>
+        {
+            asked = id;
+            return Task.CompletedTask;
+        };
+        var answer = await _client.CallAsync(RequestCode.TransferLeadership, target);
+        Assert.Equal((true, expected), (answer.Value, asked));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(65536)]
+    public async Task A_transfer_to_no_node_id_is_refused(int target)
+    {
+        var answer = await _client.CallAsync(RequestCode.TransferLeadership, target);
+        Assert.Equal(
+            (StatusCode.BadArgument, $"node id {target} is out of range"),
+            (answer.Status, answer.Message));
+    }
+
+    [Fact]
+    public async Task A_transfer_is_asked_of_the_leader()
+    {
+        Node.Follow(2);
+        var answer = await _client.CallAsync(RequestCode.TransferLeadership, 2);
+        Assert.Equal(StatusCode.NotLeader, answer.Status);
+        Assert.Equal("cannot transfer leadership - this node is not the leader", answer.Message);
+        Assert.Equal("Run it on the leader: node 2 at 10.0.0.2:7001.", answer.Hint);
+        Node.Lead();
+        Node.OnTransfer = (_, _) =>
+        {
+            Node.Follow(3);
+            throw new PgraftException(StatusCode.NotLeader, "deposed");
+        };
+        answer = await _client.CallAsync(RequestCode.TransferLeadership, 2);
+        Assert.Equal("Run it on the leader: node 3 at [fd00::3]:7001.", answer.Hint);
+    }
+
+    [Fact]
+    public async Task A_transfer_is_not_passed_on()
+    {
+        byte[] frame = TestClient.Frame((int)RequestCode.TransferLeadership, 1, 1000, 2);
+        var answer = await Node.ForwardHandler!(
+            (byte[])[.. new byte[RequestId.EncodedBytes], .. frame],
+            TestContext.Current.CancellationToken);
+        Assert.Equal(StatusCode.BadArgument, Answer.Parse(answer.Span[4..]).Status);
+    }
+
+    [Theory]
+    [InlineData(StatusCode.NotDone)]
+    [InlineData(StatusCode.OutcomeUnknown)]
+    [InlineData(StatusCode.WrongState)]
+    [InlineData(StatusCode.BadArgument)]
+    public async Task The_node_s_word_on_a_transfer_is_passed_on(StatusCode code)
+    {
+        Node.OnTransfer = (_, _) => throw new PgraftException(code, "so it is");
+        var answer = await _client.CallAsync(RequestCode.TransferLeadership, 2);
+        Assert.Equal((code, "so it is"), (answer.Status, answer.Message));
+    }
+
     [Fact]
     public async Task A_forwarded_removal_runs_on_the_leader()
     {

@@ -18,7 +18,12 @@ SELECT pgraft_replicate_entry(NULL);
 SELECT pgraft_log_append(NULL, 'data');
 SELECT pgraft_log_append(1, NULL);
 SELECT pgraft_set_debug(NULL);
-SELECT test.outcome('SELECT pgraft_kv_put(NULL, NULL)') AS sqlstate;
+SELECT pgraft_backup(NULL);
+SELECT pgraft_restore(NULL);
+SELECT pgraft_recover_cluster(NULL);
+SELECT pgraft_backup_info(NULL) IS NULL AS backup_info;
+SELECT test.outcome('SELECT pgraft_kv_put(NULL, NULL)') AS put, test.outcome('SELECT pgraft_set_debug(NULL)') AS debug,
+	test.outcome('SELECT pgraft_add_node(NULL, NULL, NULL)') AS add, test.outcome('SELECT pgraft_log_append(NULL, NULL)') AS append;
 
 SELECT pgraft_kv_get(NULL) IS NULL AS get, pgraft_kv_get('key', NULL) IS NULL AS get_consistency,
 	pgraft_kv_exists(NULL) IS NULL AS exists, pgraft_log_get_entry(NULL) IS NULL AS entry,

@@ -17,7 +17,20 @@ SELECT pgraft_kv_put('cut value', 'value');
 SELECT pgraft_kv_get('cut text');
 SELECT pgraft_kv_get('bad text');
 SELECT pgraft_kv_put('bare error', 'value');
+SELECT pgraft_kv_get('bare error');
 SELECT pgraft_kv_put('unknown status', 'value');
+SELECT pgraft_kv_get('unknown status');
+
+-- Whatever cannot be read is not known to be done or not done: unknown for a
+-- write, a failure for a read.
+SELECT fault, test.outcome(format('SELECT pgraft_kv_put(%L, %L)', fault, 'value')) AS write,
+	test.outcome(format('SELECT pgraft_kv_exists(%L)', fault)) AS read
+FROM unnest(ARRAY['long frame', 'short frame', 'columns', 'many rows', 'no row', 'unknown type',
+	'cut value', 'unknown status']) AS fault;
+
+-- An error is told even if its text cannot be.
+SELECT pgraft_kv_put('foreign text', 'value');
+SELECT test.outcome($$SELECT pgraft_kv_put('foreign text', 'value')$$) AS sqlstate;
 
 -- Words on progress are notices, and not more than that.
 SELECT pgraft_kv_put('progress', 'value');

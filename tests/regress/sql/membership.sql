@@ -21,6 +21,21 @@ SELECT test.outcome($$SELECT pgraft_update_node(9, '127.0.0.1', 7009)$$) AS no_m
 SELECT test.outcome('SELECT pgraft_remove_node(1)') AS last_member;
 SELECT node_id, is_leader FROM pgraft.nodes;
 
+-- Leadership can only go to another member that answers; to the leader itself it
+-- has gone already.
+SELECT statement, test.outcome('SELECT ' || statement) AS outcome
+FROM unnest(ARRAY[
+	$$pgraft_transfer_leadership()$$,
+	$$pgraft_transfer_leadership(NULL)$$,
+	$$pgraft_transfer_leadership(1)$$,
+	$$pgraft_transfer_leadership(9)$$,
+	$$pgraft_transfer_leadership(0)$$,
+	$$pgraft_transfer_leadership(-1)$$,
+	$$pgraft_transfer_leadership(65536)$$]) AS statement;
+SELECT pgraft_transfer_leadership(9);
+SELECT pgraft_transfer_leadership();
+SELECT pgraft_is_leader() AS still_leader;
+
 -- Where it is already, another place, and back.
 SELECT last_index FROM pgraft.log_stats \gset
 SELECT pgraft_update_node(1, '127.0.0.1', current_setting('pgraft.port')::integer) AS same_place;

@@ -17,8 +17,14 @@ FROM unnest(ARRAY[
 	$$pgraft_kv_list_keys()$$,
 	$$pgraft_add_node(2, '127.0.0.1', 7002)$$,
 	$$pgraft_remove_node(1)$$,
+	$$pgraft_transfer_leadership()$$,
+	$$pgraft_transfer_leadership(1)$$,
 	$$pgraft_update_node(1, '127.0.0.1', 7002)$$,
 	$$pgraft_replicate_entry('data')$$,
 	$$pgraft_log_append(1, 'data')$$,
 	$$pgraft_log_sync_with_leader()$$,
-	$$pgraft_test()$$]) AS statement;
+	$$pgraft_test()$$,
+	$$pgraft_snapshot()$$,
+	$$pgraft_backup('/tmp/no-cluster.backup')$$,
+	$$pgraft_recover_cluster('pgraft-cluster')$$,
+	$$pgraft_restore('/no/such/file')$$]) AS statement;

@@ -32,8 +32,17 @@ SELECT pgraft_get_worker_state();
 SELECT count(*) FROM pgraft.endpoint_status;
 SELECT pgraft_kv_put('key', 'value');
 SELECT pgraft_add_node(2, '127.0.0.1', 7002);
+SELECT pgraft_transfer_leadership();
 SELECT pgraft_update_node(1, '127.0.0.1', 7002);
 SELECT pgraft_log_get_entry(1);
+SELECT pgraft_backup('/tmp/file');
+RESET ROLE;
+
+-- Files of the server also need PostgreSQL's own roles.
+SET ROLE test_admin;
+SELECT pgraft_backup('/tmp/file');
+SELECT pgraft_backup_info('/tmp/file');
+SELECT pgraft_restore('/tmp/file');
 RESET ROLE;
 
 -- Only superusers may set what belongs to the server.

@@ -8,20 +8,20 @@
 using System.Buffers.Binary;
 using System.Globalization;
 
-namespace PgRaft.Cluster.Tests.Support;
+namespace PgRaft.Harness;
 
-internal sealed class Faults
+internal sealed class Preload
 {
     public const int TrueRate = 1000;
 
-    private const int ControlBytes = 16;
+    private const int ControlBytes = 24;
     private const int InputOutputError = 5;
 
     private static readonly Lazy<Task<string>> Library = new(CompileAsync);
 
     private readonly string _control;
 
-    private Faults(string control, string binDirectory)
+    private Preload(string control, string binDirectory)
     {
         _control = control;
         BinDirectory = binDirectory;
@@ -33,7 +33,7 @@ internal sealed class Faults
 
     /// <summary>Prepares the faults of one server, none of them in force.</summary>
     /// <param name="clockPermille">Rate of its CLOCK_MONOTONIC; 1000 is true.</param>
-    public static async Task<Faults> CreateAsync(int clockPermille = TrueRate)
+    public static async Task<Preload> CreateAsync(int clockPermille = TrueRate)
     {
         var library = await Library.Value;
         var directory = await TestRun.NewDirectoryAsync("faults");
@@ -54,7 +54,20 @@ internal sealed class Faults
             script,
             UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
                 | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
-        return new Faults(control, directory);
+        return new Preload(control, directory);
+    }
+
+    /// <summary>The same, or null where the library cannot be compiled.</summary>
+    public static async Task<Preload?> TryCreateAsync()
+    {
+        try
+        {
+            return await CreateAsync();
+        }
+        catch (System.ComponentModel.Win32Exception)
+        {
+            return null;
+        }
     }
 
     /// <summary>Moves the server's wall clock to so far from the true time.</summary>
@@ -67,6 +80,13 @@ internal sealed class Faults
     public void FailSyncs(bool fail)
     {
         Write(sizeof(long), fail ? InputOutputError : 0);
+    }
+
+    /// <summary>Makes every fsync and fdatasync of the server wait from now on, as those of a disk
+    /// that hangs, or lets them go on.</summary>
+    public void HangSyncs(bool hang)
+    {
+        Write(2 * sizeof(long), hang ? 1 : 0);
     }
 
     /// <summary>Whether a process has the library.</summary>
@@ -94,7 +114,7 @@ internal sealed class Faults
     {
         var library = Path.Combine(await TestRun.NewDirectoryAsync("preload"), "faults.so");
         var source = Path.Combine(
-            TestRun.Top, "tests", "PgRaft.Cluster.Tests", "Preload", "faults.c");
+            TestRun.Top, "tests", "PgRaft.Harness", "Preload", "faults.c");
         await Command.RunAsync(
             "gcc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source, "-ldl");
         return library;

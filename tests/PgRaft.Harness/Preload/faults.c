@@ -8,9 +8,10 @@
  * must be converted back before it waits; otherwise it would oversleep by the
  * whole error.
  *
- * Environment: PGRAFT_FAULTS names a file of 16 bytes that is mapped and
+ * Environment: PGRAFT_FAULTS names a file of 24 bytes that is mapped and
  * may be written at any time: int64 nanoseconds added to the wall clock, int64
- * errno with which syncs fail (0 = they work).  PGRAFT_CLOCK_PERMILLE is the
+ * errno with which syncs fail (0 = they work), int64 whether syncs wait (0 =
+ * they do not).  PGRAFT_CLOCK_PERMILLE is the
  * rate of CLOCK_MONOTONIC, 1000 being true, and PGRAFT_CLOCK_ORIGIN the true
  * time in nanoseconds at which it was right; both are the same in all processes
  * of a server.
@@ -34,11 +35,13 @@
 
 #define NS_PER_S INT64_C(1000000000)
 #define TRUE_RATE 1000
+#define HANG_POLL_NS 1000000
 
 struct control
 {
 	int64_t		realtime_offset_ns;
 	int64_t		sync_errno;
+	int64_t		syncs_hang;
 };
 
 static struct control *control;
@@ -174,6 +177,17 @@ pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
 	return real_cond_timedwait(condition, mutex, &true_until);
 }
 
+/* As a disk that hangs: no error, and no way out but its coming back. */
+static void
+wait_while_disk_hangs(void)
+{
+	const struct timespec pause = {0, HANG_POLL_NS};
+
+	while (control != NULL
+		   && __atomic_load_n(&control->syncs_hang, __ATOMIC_RELAXED) != 0)
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
 static int
 refused(void)
 {
@@ -188,11 +202,13 @@ refused(void)
 int
 fdatasync(int file)
 {
+	wait_while_disk_hangs();
 	return refused() ? -1 : real_fdatasync(file);
 }
 
 int
 fsync(int file)
 {
+	wait_while_disk_hangs();
 	return refused() ? -1 : real_fsync(file);
 }

@@ -1,0 +1,141 @@
+// Hazards 35 and 38: a disk that hangs without an error, and a snapshot that takes long, must not
+// keep a majority that could go on from going on.
+using System.Diagnostics;
+using System.Text;
+using PgRaft.Consensus.Tests.Cluster;
+using PgRaft.Consensus.Tests.Faults;
+using PgRaft.Consensus.Tests.Storage;
+using PgRaft.Core;
+using PgRaft.Core.Commands;
+using Xunit;
+
+namespace PgRaft.Consensus.Tests.Guards;
+
+public sealed class StallGuardTests
+{
+    [Fact]
+    public async Task ALeaderWhoseDiskStandsStillIsReplacedAndComesBackAsAFollower()
+    {
+        await using var cluster = new TestCluster();
+        var disks = new Dictionary<TestNode, SimulatedDisk>();
+        for (int id = 1; id <= 3; id++)
+        {
+            var disk = new SimulatedDisk();
+            var node = cluster.Add(cluster.Prepare(id, disk, TimeProvider.System, founding: true));
+            disks.Add(node, disk);
+        }
+
+        cluster.Found([.. cluster.Nodes.Select(n => n.Address)]);
+        await cluster.StartAllAsync();
+        var leader = await cluster.LeaderAsync();
+        await leader.PutAsync("before", "v", TestCluster.Limit);
+
+        using var running = new ManualResetEventSlim();
+        disks[leader].HoldSyncs = running;
+        var hanging = leader.PutAsync("hanging", "v", TestCluster.Limit).AsTask();
+        var clock = Stopwatch.StartNew();
+        TestNode next;
+        try
+        {
+            next = await cluster.LeaderAsync(otherThan: leader);
+            await next.PutAsync("after", "v", TestCluster.Limit);
+            Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(6));
+            Assert.False(leader.Node.HoldsLease, "The stalled node still holds a lease.");
+        }
+        finally
+        {
+            running.Set();
+        }
+
+        await cluster.UntilAsync(
+            () => leader.Get("after") == "v" && leader.Node.Status.Role == NodeRole.Follower,
+            "the old leader to follow");
+        var outcome = await Record.ExceptionAsync(() => hanging);
+        Assert.True(
+            outcome is null or PgraftException
+            {
+                Code: StatusCode.NotDone or StatusCode.OutcomeUnknown,
+            },
+            $"{outcome}");
+        await cluster.AgreeAsync();
+    }
+
+    // One follower takes a snapshot slowly while the other misses a round: the rounds must go on.
+    [Fact]
+    public async Task ASlowSnapshotDoesNotHoldUpTheOthers()
+    {
+        await using var network = new FaultyNetwork();
+        var runtime = new TestCluster().Runtime with
+        {
+            MaxLogEntries = 0,
+            SnapshotIntervalEntries = 40,
+        };
+        await using var cluster = new TestCluster { Network = network, Runtime = runtime };
+        for (int id = 1; id <= 3; id++)
+        {
+            cluster.Add(id);
+        }
+
+        await cluster.StartAllAsync();
+        var (leader, followers) = await cluster.RolesAsync();
+        var (slow, other) = (followers[0], followers[1]);
+        await slow.StopAsync();
+        await FillAsync(leader, entries: 400, bytes: 100_000);
+        await cluster.UntilAsync(
+            () => leader.Node.Status.FirstIndex > 100, "the log to be compacted");
+
+        // 40 MB in pieces of half a megabyte, 150 ms each: 12 s and more.
+        int from = leader.Address.NodeId;
+        var delay = TimeSpan.FromMilliseconds(150);
+        network.Delay(from, slow.Address.NodeId, delay);
+        await slow.StartAsync(TestCluster.Limit);
+        await cluster.UntilAsync(
+            () => StateOf(leader, slow) == "snapshot", "the transfer to begin");
+        network.Cut(from, other.Address.NodeId);
+        network.Cut(other.Address.NodeId, from);
+        await cluster.UntilAsync(
+            () => leader.Node.Status.Role != NodeRole.Leader
+                || StateOf(leader, other) == "unreachable",
+            "the other to be missed");
+        network.Heal();
+        network.Delay(from, slow.Address.NodeId, delay);
+
+        var clock = Stopwatch.StartNew();
+        await cluster.UntilAsync(
+            async () => await WriteAsync(await cluster.LeaderAsync(), "after"), "a write");
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(8));
+        Assert.Equal(0, slow.Node.Status.AppliedIndex);
+        network.Heal();
+        await cluster.UntilAsync(() => slow.Get("after") == "v", "the slow one to catch up");
+    }
+
+    private static string StateOf(TestNode leader, TestNode follower) =>
+        leader.Node.GetReplication()
+            .SingleOrDefault(f => f.NodeId == follower.Address.NodeId)?.State ?? "";
+
+    // A second at most: what a deposed leader has proposed is decided by its successor.
+    private static async Task<bool> WriteAsync(TestNode node, string key)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        try
+        {
+            await node.PutAsync(key, "v", limit.Token);
+            return true;
+        }
+        catch (PgraftException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task FillAsync(TestNode leader, int entries, int bytes)
+    {
+        byte[] value = new byte[bytes];
+        for (int i = 0; i < entries; i++)
+        {
+            await leader.Node.ProposeAsync(
+                CommandEncoder.KvPut(Encoding.UTF8.GetBytes($"k{i}"), value), 0,
+                TestCluster.Limit);
+        }
+    }
+}
