@@ -15,13 +15,14 @@ internal sealed partial class EngineLog
         PendingProposal pending;
         lock (_gate)
         {
-            if (_terms.Term != term)
+            if (_terms.Term != term || _closedTerm == term)
             {
                 return null;
             }
 
             long index = AppendOwn(term, EntryKind.Configuration, configuration.Bytes.Span);
             _configurations.Append(index, term, configuration);
+            Volatile.Write(ref _ownConfigurations, _ownConfigurations + 1);
             pending = _applier.Register(index, term);
         }
 

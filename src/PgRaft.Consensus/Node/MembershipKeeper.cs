@@ -65,8 +65,9 @@ internal sealed class MembershipKeeper(
         || (notices.Current is { Kind: NoticeKind.Joining } notice
             && node.Log.Records.LastIndex >= notice.Index);
 
-    // By the newest configuration in the log, whether or not the engine uses it yet.
-    private bool CountsSelf
+    /// <summary>Whether this node is a voter by the newest configuration in its log, also if the
+    /// engine does not use it yet.</summary>
+    public bool CountsSelf
     {
         get
         {

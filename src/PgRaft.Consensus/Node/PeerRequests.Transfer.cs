@@ -57,7 +57,8 @@ internal sealed partial class PeerRequests
     // has voted it must remember all the same.
     // Source: Ongaro 2014 §4.2.3.
     private bool LetThrough(long term, long consentTerm) =>
-        consentTerm != 0 && consentTerm == term - 1 && !node.HoldsLease && !node.IsBlank;
+        consentTerm != 0 && consentTerm == term - 1 && !node.HoldsLease
+        && node.Membership.GivesVotes;
 
     // Hazard 42: the leader that has consented votes as well; the engine would not while it leads.
     private async ValueTask<bool> StandAsideAsync(long term)

@@ -22,7 +22,7 @@ public sealed partial class RaftNode
             caller, _stopping.Token);
         var token = either.Token;
         var members = Disk.Configurations.Latest.Configuration;
-        if (!members.Contains(SelfId))
+        if (!Membership.CountsSelf)
         {
             throw CannotRecover(
                 members.IsEmpty

@@ -252,7 +252,6 @@ public sealed partial class RaftNode
     {
         long appended = Log.OwnConfigurations;
         Exception? cause = null;
-        RequireNoHandover();
         try
         {
             // One change begins where the one before has taken effect.
@@ -338,9 +337,22 @@ public sealed partial class RaftNode
             throw AnotherChange($"This leader is {other}.", null);
         }
 
-        if (Disk.Configurations.Latest.Index > Log.CommitIndex)
+        try
+        {
+            RequireNoHandover();
+            RequireLastCommitted();
+        }
+        catch
         {
             EndChange();
+            throw;
+        }
+    }
+
+    private void RequireLastCommitted()
+    {
+        if (Disk.Configurations.Latest.Index > Log.CommitIndex)
+        {
             throw AnotherChange("The last change has not been committed yet.", null);
         }
     }

@@ -183,6 +183,9 @@ public sealed partial class RaftNode
         using var writer = Disk.Snapshots.CreateWriter(
             info.Index, info.Term, info.Index, alone.Bytes.Span);
         file.CopyContent(writer.Content, token);
+
+        // An invitation by the leader of another cluster: this node joins none any more.
+        Disk.Notices.Clear();
         Log.ObserveTerm(Math.Max(info.CurrentTerm, Log.Term) + SkippedTerms);
         return writer.Commit().Index;
     }

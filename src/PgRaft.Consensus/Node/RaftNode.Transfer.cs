@@ -352,11 +352,12 @@ public sealed partial class RaftNode
 
     private void RequireNoChange()
     {
-        if (Volatile.Read(ref _changing) != 0
-            || Disk.Configurations.Latest.Index > Log.CommitIndex)
+        if (Volatile.Read(ref _change) is { } change)
         {
-            throw AnotherChange(null);
+            throw AnotherChange($"This leader is {change}.", null);
         }
+
+        RequireLastCommitted();
     }
 
     private void RequireNoHandover()

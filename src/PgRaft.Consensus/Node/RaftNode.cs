@@ -179,9 +179,6 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     /// <summary>The founding this node belongs to; 0 = none yet.</summary>
     internal long FoundingId => Disk.Configurations.Latest.Configuration.FoundingId;
 
-    /// <summary>Whether this node has neither a configuration nor an entry.</summary>
-    internal bool IsBlank => FoundingId == 0 && Disk.Log.LastIndex == 0;
-
     /// <summary>This node's hello.</summary>
     internal Hello Hello(ChannelKind kind, int targetId) => new(
         kind, _options.ClusterId, FoundingId, SelfId, targetId, _options.ElectionTimeoutMs,

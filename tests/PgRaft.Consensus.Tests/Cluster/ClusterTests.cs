@@ -117,7 +117,7 @@ public sealed class ClusterTests
         {
             var joiner = cluster.Add(id);
             await joiner.StartAsync(TestCluster.Limit);
-            await first.Node.AddMemberAsync(joiner.Address, null, TestCluster.Limit);
+            await first.Node.AddMemberAsync(joiner.Address, TestCluster.Limit);
         }
 
         await first.PutAsync("b", "2", TestCluster.Limit);

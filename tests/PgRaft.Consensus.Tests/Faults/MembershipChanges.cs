@@ -60,7 +60,7 @@ internal sealed class MembershipChanges(
         try
         {
             using var limit = new CancellationTokenSource(Limit);
-            await leader.Node.AddMemberAsync(added.Node.Address, null, limit.Token);
+            await leader.Node.AddMemberAsync(added.Node.Address, limit.Token);
             Added++;
         }
         catch (PgraftException e) when (e.Code is StatusCode.NotDone or StatusCode.NotLeader

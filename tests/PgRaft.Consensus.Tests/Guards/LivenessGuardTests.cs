@@ -184,7 +184,7 @@ public sealed class LivenessGuardTests
         await one.Node.FoundAsync(TestCluster.Limit);
         var two = cluster.Add(2);
         await two.StartAsync(TestCluster.Limit);
-        await one.Node.AddMemberAsync(two.Address, null, TestCluster.Limit);
+        await one.Node.AddMemberAsync(two.Address, TestCluster.Limit);
         return (one, two);
     }
 

@@ -191,6 +191,7 @@ public sealed class RequestGuardTests
         await using var cluster = await WaitingNodeAsync();
         await using var leader = FakePeer.Call(cluster[1].Address, 2);
         await using var candidate = FakePeer.Call(cluster[1].Address, 3);
+        Assert.True(await FakePeer.InviteAsync(leader, lastIndex: 2));
         await AppendAsync(leader, 1, 0, 0, LogFixture.Record(1, 1), LogFixture.Record(2, 1));
         long term = 1;
         await cluster.UntilAsync(
