@@ -160,7 +160,8 @@ public sealed class OutsiderGuardTests
         var node = cluster.Add(1);
         await node.StartAsync(TestCluster.Limit);
         await node.Node.FoundAsync(TestCluster.Limit);
-        await using var other = FakePeer.Call(node.Address, 2);
+        await using var other = FakePeer.Call(
+            node.Address, 2, foundingId: node.Node.FoundingId);
         await TellRemovedAsync(other, 100);
         await cluster.UntilAsync(
             () => node.Node.Status.Role != NodeRole.Leader, "its leadership to end");
@@ -172,6 +173,38 @@ public sealed class OutsiderGuardTests
         Assert.Equal(term, node.Node.Status.Term);
         Assert.NotEqual(NodeRole.Leader, node.Node.Status.Role);
         Assert.Equal(100, node.Node.Status.RemovedIndex);
+    }
+
+    [Fact]
+    public async Task ARemovedNodeDoesNotGoOnAlone()
+    {
+        await using var cluster = await MemberAtIndexTwoAsync();
+        await using var leader = FakePeer.Call(cluster[1].Address, 2);
+        await TellRemovedAsync(leader, 7);
+
+        var error = await Assert.ThrowsAsync<PgraftException>(
+            () => cluster[1].Node.RecoverAloneAsync(TestCluster.Limit));
+
+        Assert.Equal(StatusCode.WrongState, error.Code);
+        Assert.Equal(7, cluster[1].Node.Status.RemovedIndex);
+    }
+
+    // An invitation that came to nothing is of another cluster.
+    [Fact]
+    public async Task ANodeThatWasInvitedCanFoundACluster()
+    {
+        await using var cluster = await BlankNodeAsync();
+        await using (var leader = FakePeer.Call(cluster[1].Address, 2))
+        {
+            Assert.True(await FakePeer.InviteAsync(leader, term: 4, lastIndex: 1000));
+        }
+
+        await cluster[1].Node.FoundAsync(TestCluster.Limit);
+        await cluster[1].StopAsync();
+        await cluster[1].StartAsync(TestCluster.Limit);
+
+        await cluster.LeaderAsync();
+        await cluster[1].PutAsync("it", "leads", TestCluster.Limit);
     }
 
     [Fact]

@@ -2,6 +2,7 @@
 // failure in any step leaves of it.
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;
+using PgRaft.Consensus.Tests.Guards;
 using PgRaft.Consensus.Tests.Faults;
 using PgRaft.Consensus.Tests.Storage;
 using PgRaft.Core;
@@ -37,6 +38,25 @@ public sealed class RestoreTests : IDisposable
         await cluster.LeaderAsync();
         Assert.Equal("value 20", node.Get("key 20"));
         await cluster.UntilAsync(() => node.Get("new") == "it", "the log to be applied");
+    }
+
+    [Fact]
+    public async Task ANodeThatWasInvitedCanBeRestored()
+    {
+        await using var old = await TestCluster.FoundAsync(1);
+        var info = await BackupAsync(old, keys: 5);
+        await using var cluster = await WaitingAsync(PhysicalIo.Instance);
+        await using (var leader = FakePeer.Call(cluster[1].Address, 2))
+        {
+            Assert.True(await FakePeer.InviteAsync(leader, term: 4, lastIndex: 1000));
+        }
+
+        await cluster[1].Node.RestoreAsync(BackupPath, TestCluster.Limit);
+
+        await RequireRestoredAsync(cluster, info);
+        await cluster[1].StopAsync();
+        await cluster[1].StartAsync(TestCluster.Limit);
+        await cluster.LeaderAsync();
     }
 
     [Fact]
