@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "storage/fd.h"
+#include "utils/builtins.h"
 
 /*
  * The core answers within request_timeout.  If it is frozen it does not, and
