@@ -26,7 +26,8 @@ public sealed class ReferenceTests : ServerTest
                             ORDER BY a.place)
                         FROM unnest(p.proargnames, p.proallargtypes, p.proargmodes)
                             WITH ORDINALITY a(name, type, mode, place) WHERE a.mode = 'i'), '')
-                     ELSE regexp_replace(pg_get_function_arguments(p.oid), '::[a-z]+', '', 'g') END),
+                ELSE regexp_replace(
+                    pg_get_function_arguments(p.oid), '::[a-z]+', '', 'g') END),
             coalesce((SELECT string_agg(a.name || ' ' || format_type(a.type, NULL), ', '
                         ORDER BY a.place)
                 FROM unnest(p.proargnames, p.proallargtypes, p.proargmodes)
