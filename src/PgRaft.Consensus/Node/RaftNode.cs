@@ -177,12 +177,11 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     }
 
     /// <summary>The founding this node belongs to; 0 = none yet.</summary>
-    /// <remarks>Only as a member: one that catches up passes through configurations of before the
-    /// cluster went on alone, which have the old founding.</remarks>
-    internal long FoundingId =>
-        Disk.Configurations.Latest.Configuration is var latest && latest.Contains(SelfId)
-            ? latest.FoundingId
-            : 0;
+    /// <remarks>Only as a member, or a former one: one that catches up passes through configurations
+    /// of before the cluster went on alone, which have the old founding.</remarks>
+    internal long FoundingId => Membership.CountsSelf || Membership.RemovedIndex > 0
+        ? Disk.Configurations.Latest.Configuration.FoundingId
+        : 0;
 
     /// <summary>This node's hello.</summary>
     internal Hello Hello(ChannelKind kind, int targetId) => new(
