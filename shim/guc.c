@@ -101,7 +101,7 @@ define_identity(void)
 				  "Name of the cluster; all members must have the same.",
 				  &pgraft_cluster_id, PGC_POSTMASTER, pgraft_check_cluster_id);
 	define_int("pgraft.node_id",
-			   "Number of this node, unique and never reused in a cluster.",
+			   "Number of this node, unique in the cluster.",
 			   &pgraft_node_id, 1, 65535, PGC_POSTMASTER, 0);
 	define_string("pgraft.address",
 				  "Host name or IP address that peers dial.",

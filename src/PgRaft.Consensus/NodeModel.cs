@@ -4,7 +4,7 @@ using PgRaft.Core;
 namespace PgRaft.Consensus;
 
 /// <summary>Who a member is and where peers reach it.</summary>
-/// <param name="NodeId">1..65535, never reused in a cluster.</param>
+/// <param name="NodeId">1..65535, unique in a cluster.</param>
 /// <param name="Host">Host name or IP address.</param>
 /// <param name="Port">TCP port, 1..65535.</param>
 public sealed record MemberAddress(int NodeId, string Host, int Port);
