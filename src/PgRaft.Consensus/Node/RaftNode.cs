@@ -177,8 +177,8 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     }
 
     /// <summary>The founding this node belongs to; 0 = none yet.</summary>
-    /// <remarks>Only as a member, or a former one: one that catches up passes through configurations
-    /// of before the cluster went on alone, which have the old founding.</remarks>
+    /// <remarks>Only as a member, or a former one: who catches up passes through configurations of
+    /// before the cluster went on alone, which have the old founding.</remarks>
     internal long FoundingId => Membership.CountsSelf || Membership.RemovedIndex > 0
         ? Disk.Configurations.Latest.Configuration.FoundingId
         : 0;

@@ -2,8 +2,8 @@
 // failure in any step leaves of it.
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;
-using PgRaft.Consensus.Tests.Guards;
 using PgRaft.Consensus.Tests.Faults;
+using PgRaft.Consensus.Tests.Guards;
 using PgRaft.Consensus.Tests.Storage;
 using PgRaft.Core;
 using Xunit;
