@@ -1,3 +1,5 @@
+using PgRaft.Consensus.Leadership;
+using PgRaft.Consensus.Metrics;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus;
@@ -162,6 +164,13 @@ public interface IRaftNode : IAsyncDisposable
 
     /// <summary>Replication progress of each follower, on the leader; empty elsewhere.</summary>
     IReadOnlyList<FollowerProgress> GetReplication();
+
+    /// <summary>What this node has counted and timed since its start.</summary>
+    NodeMeters Meters { get; }
+
+    /// <summary>The last changes of role, term and leader since the start, oldest first; at most
+    /// a hundred.</summary>
+    IReadOnlyList<LeadershipChange> GetHistory();
 
     /// <summary>Reads one log entry.</summary>
     /// <exception cref="PgraftException"><see cref="StatusCode.NotFound"/> below the first or

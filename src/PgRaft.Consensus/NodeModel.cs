@@ -66,6 +66,9 @@ public sealed record NodeStatus
     /// <summary>Term of the entry at <see cref="SnapshotIndex"/>.</summary>
     public long SnapshotTerm { get; init; }
 
+    /// <summary>Bytes of the newest snapshot; 0 = none.</summary>
+    public long SnapshotBytes { get; init; }
+
     /// <summary>Bytes on disk of log and snapshots.</summary>
     public long DiskBytes { get; init; }
 
@@ -112,7 +115,12 @@ public sealed record MemberView(MemberAddress Address, bool IsLeader, bool? IsAc
 /// not a member yet.</param>
 public sealed record FollowerProgress(
     int NodeId, long MatchIndex, long NextIndex, bool IsActive, long Lag, long? LastContactMs,
-    string State);
+    string State)
+{
+    /// <summary>Time from sending the newest heartbeat to its answer, in ms; null = none yet.
+    /// </summary>
+    public double? HeartbeatMs { get; init; }
+}
 
 /// <summary>How far a node that is to be added has come.</summary>
 /// <param name="Stage">What it is waited for.</param>

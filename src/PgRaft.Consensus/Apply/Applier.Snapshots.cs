@@ -145,6 +145,7 @@ internal sealed partial class Applier
             // The log still has everything. Tried again when as much more has been applied.
             Volatile.Write(
                 ref _noSnapshotBefore, AppliedIndex + _options().SnapshotIntervalEntries);
+            Meters.SnapshotFailures.Increment();
             LogNotWritten(_logger, image.AppliedIndex, e.Message);
             return e;
         }
@@ -167,6 +168,7 @@ internal sealed partial class Applier
             writer.Commit();
         }
 
+        Meters.SnapshotWrite.RecordSince(start);
         Compact(image.AppliedIndex);
         LogWritten(
             _logger, image.AppliedIndex, (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds);

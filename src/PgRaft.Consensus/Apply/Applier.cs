@@ -4,9 +4,11 @@
 // Threading: one loop applies; _turn keeps it apart from an installation. A snapshot is written
 // beside it from an immutable image, so applying never waits for one (hazard 15).
 // Failure: anything thrown here means the state machine can no longer be trusted: the node ends.
+using System.Diagnostics;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Membership;
+using PgRaft.Consensus.Metrics;
 using PgRaft.Consensus.Storage;
 using PgRaft.Core;
 using PgRaft.Core.Snapshots;
@@ -65,6 +67,9 @@ internal sealed partial class Applier : IAsyncDisposable
     /// </summary>
     public long AppliedIndex => Volatile.Read(ref _appliedIndex);
 
+    /// <summary>Told of what was applied and of snapshots.</summary>
+    public NodeMeters Meters { get; init; } = new();
+
     /// <summary>Starts applying.</summary>
     public void Start()
     {
@@ -109,6 +114,7 @@ internal sealed partial class Applier : IAsyncDisposable
             adopt).ConfigureAwait(false);
         if (isInstalled)
         {
+            Meters.SnapshotsInstalled.Increment();
             LogInstalled(_logger, AppliedIndex);
         }
     }
@@ -257,7 +263,9 @@ internal sealed partial class Applier : IAsyncDisposable
             throw new InvariantViolatedException($"committed entry {from} is not in the log");
         }
 
+        long began = Stopwatch.GetTimestamp();
         _batch.ForEach(Apply);
+        Meters.Apply.RecordSince(began);
         Published();
         foreach (var (proposal, term, result) in _answers)
         {

@@ -2,6 +2,7 @@
 // Threading: any thread. Failure: see PeerChannel.
 using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Leadership;
+using PgRaft.Consensus.Metrics;
 using PgRaft.Consensus.Transport;
 
 namespace PgRaft.Consensus.Engine;
@@ -16,15 +17,18 @@ internal sealed class Peer : IAsyncDisposable
     /// <param name="hello">This node's hello for a kind of connection to it.</param>
     /// <param name="contact">What is known of the node already.</param>
     /// <param name="logger">For connection failures.</param>
+    /// <param name="meters">Told of the bytes that pass.</param>
     public Peer(
-        MemberAddress address, Func<ChannelKind, Hello> hello, PeerContact contact, ILogger logger)
+        MemberAddress address, Func<ChannelKind, Hello> hello, PeerContact contact, ILogger logger,
+        NodeMeters? meters = null)
     {
+        Meters = meters ??= new NodeMeters();
         Contact = contact;
         Address = address;
         _health = new ConnectionHealth(address, logger);
-        Consensus = new PeerChannel(address, () => hello(ChannelKind.Consensus), _health);
-        Snapshot = new PeerChannel(address, () => hello(ChannelKind.Snapshot), _health);
-        Client = new PeerChannel(address, () => hello(ChannelKind.Client), _health);
+        Consensus = new PeerChannel(address, () => hello(ChannelKind.Consensus), _health, meters);
+        Snapshot = new PeerChannel(address, () => hello(ChannelKind.Snapshot), _health, meters);
+        Client = new PeerChannel(address, () => hello(ChannelKind.Client), _health, meters);
     }
 
     /// <summary>Who and where.</summary>
@@ -41,6 +45,9 @@ internal sealed class Peer : IAsyncDisposable
 
     /// <summary>What its answers told.</summary>
     public PeerContact Contact { get; }
+
+    /// <summary>What is told of the bytes and times of these connections.</summary>
+    public NodeMeters Meters { get; }
 
     /// <summary>Why it could not be reached; null while it can.</summary>
     public string? LastError => _health.LastError;

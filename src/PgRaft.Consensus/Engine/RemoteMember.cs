@@ -376,6 +376,7 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
         }
 
         var (answer, sentAt) = await CallUntilDeadlineAsync(token).ConfigureAwait(false);
+        Measure(host.Clock.GetTimestamp() - sentAt);
         var body = new BodyReader(answer);
         long theirTerm = body.Int64();
         var status = (HeartbeatResult)body.Byte();
@@ -391,6 +392,19 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
             Term = theirTerm,
             Value = new ReplicationStatus { Result = status, LastIndex = lastIndex },
         };
+    }
+
+    // A heartbeat waits for no disk: its time is the way there and back.
+    private void Measure(long ticks)
+    {
+        if (_batch.Count > 0)
+        {
+            peer.Meters.Replication.Record(ticks);
+        }
+        else
+        {
+            peer.Contact.HeartbeatMs = ticks * 1000.0 / host.Clock.TimestampFrequency;
+        }
     }
 
     private void WriteAppend(long term, long previous, long previousTerm, long commitIndex)

@@ -11,6 +11,7 @@ internal sealed class PeerContact(TimeProvider clock)
     private long _matchTerm;
     private long _acknowledgedSend;
     private long _acknowledgedTerm;
+    private double _heartbeatMs;
     private int _sendingSnapshot;
     private long _snapshotSentBytes;
     private long _snapshotBytes;
@@ -33,6 +34,14 @@ internal sealed class PeerContact(TimeProvider clock)
     /// <summary>Bytes of the snapshot that were acknowledged, and its length.</summary>
     public (long SentBytes, long TotalBytes) SnapshotProgress =>
         (Volatile.Read(ref _snapshotSentBytes), Volatile.Read(ref _snapshotBytes));
+
+    /// <summary>Time from sending the newest heartbeat to its answer, in ms; null = none yet.
+    /// </summary>
+    public double? HeartbeatMs
+    {
+        get => Volatile.Read(ref _heartbeatMs) is var ms and > 0 ? ms : null;
+        set => Volatile.Write(ref _heartbeatMs, value ?? 0);
+    }
 
     /// <summary>Whether the newest attempt failed after the newest answer.</summary>
     public bool Failing => Volatile.Read(ref _lastAttemptFailed) > LastAnswer;

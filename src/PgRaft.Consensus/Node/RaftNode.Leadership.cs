@@ -26,6 +26,7 @@ public sealed partial class RaftNode
         }
 
         HoldBack();
+        _history.Expect("this node gave up leadership when asked to");
         Depose(tenure);
 
         // Hazard 28: not with the caller's token. Cancelled here, the engine would go on leading a
@@ -161,6 +162,7 @@ public sealed partial class RaftNode
         using var registration = tenure.Ended.UnsafeRegister(
             _ =>
             {
+                SayWhyItEnded(tenure);
                 Depose(tenure);
                 ended.TrySetResult();
             },
@@ -175,6 +177,7 @@ public sealed partial class RaftNode
 
         _lease.Begin(tenure.Term);
         View.Elected(tenure);
+        Meters.ElectionsWon.Increment();
         if (tenure.Ended.IsCancellationRequested)
         {
             Depose(tenure);
@@ -186,11 +189,13 @@ public sealed partial class RaftNode
         Engine.Replicate();
         LogElected(_logger, SelfId, tenure.Term);
         await ended.Task.ConfigureAwait(false);
+        Meters.LeadershipsLost.Increment();
         LogDeposed(_logger, SelfId, tenure.Term);
     }
 
     private void Depose(Tenure tenure)
     {
+        CountLapse();
         _lease.End();
         View.Deposed(tenure);
         WakeProposals();
@@ -226,6 +231,7 @@ public sealed partial class RaftNode
 
         if (View.Tenure is { } tenure)
         {
+            _history.Expect("the disk of this node stands still");
             Depose(tenure);
         }
 
@@ -270,6 +276,7 @@ public sealed partial class RaftNode
             shortest = theirs > 0 ? Math.Min(shortest, theirs) : shortest;
         }
 
+        CountLapse();
         long before = _lease.Current;
         _lease.Renew(term, acknowledged, shortest);
         if (_lease.Current != before)

@@ -1,6 +1,7 @@
 // What callers ask of consensus: proposals, reads, waiting, forwarding.
 // Threading: any thread. Failure: PgraftException with the three outcomes kept apart: done, not
 // done, unknown.
+using System.Diagnostics;
 using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Apply;
 using PgRaft.Consensus.Leadership;
@@ -21,6 +22,27 @@ public sealed partial class RaftNode
 
     /// <inheritdoc/>
     public async ValueTask<Proposal> ProposeAsync(
+        ReadOnlyMemory<byte> command, long expectedTerm, CancellationToken token)
+    {
+        long began = Stopwatch.GetTimestamp();
+        try
+        {
+            var proposal = await ProposeHereAsync(command, expectedTerm, token)
+                .ConfigureAwait(false);
+            Meters.Proposal.RecordSince(began);
+            Meters.ProposalsApplied.Increment();
+            return proposal;
+        }
+        catch (PgraftException e)
+        {
+            (e.Code == StatusCode.OutcomeUnknown
+                ? Meters.ProposalsUnknown
+                : Meters.ProposalsRefused).Increment();
+            throw;
+        }
+    }
+
+    private async ValueTask<Proposal> ProposeHereAsync(
         ReadOnlyMemory<byte> command, long expectedTerm, CancellationToken token)
     {
         var tenure = View.Tenure ?? throw NotLeaderHere();

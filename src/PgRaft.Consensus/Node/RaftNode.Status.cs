@@ -33,6 +33,7 @@ public sealed partial class RaftNode
                 FirstIndex = disk.Log.FirstIndex,
                 SnapshotIndex = disk.Snapshots.Current?.Index ?? 0,
                 SnapshotTerm = disk.Snapshots.Current?.Term ?? 0,
+                SnapshotBytes = disk.Snapshots.Current?.TotalBytes ?? 0,
                 DiskBytes = disk.Log.DiskBytes + (disk.Snapshots.Current?.TotalBytes ?? 0),
                 Members = Committed.Count,
                 RemovedIndex = Membership.RemovedIndex,
@@ -141,6 +142,9 @@ public sealed partial class RaftNode
             : (long)_options.Clock.GetElapsedTime(contact.LastAnswer).TotalMilliseconds;
         return new FollowerProgress(
             remote.Address.NodeId, match, next, active, Disk.Log.LastIndex - match,
-            lastContactMs, state);
+            lastContactMs, state)
+        {
+            HeartbeatMs = contact.HeartbeatMs,
+        };
     }
 }

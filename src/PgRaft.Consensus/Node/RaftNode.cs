@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Apply;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Leadership;
+using PgRaft.Consensus.Metrics;
 using PgRaft.Consensus.Node;
 using PgRaft.Consensus.Transport;
 using PgRaft.Core;
@@ -25,6 +26,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
 
     private readonly CancellationTokenSource _stopping = new();
     private readonly LeaderLease _lease = new();
+    private readonly LeadershipHistory _history;
     private RuntimeOptions _runtime;
     private NodeStorage? _storage;
     private Applier? _applier;
@@ -46,6 +48,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         _options = options;
         _runtime = options.Runtime;
         _stateMachine = stateMachine;
+        _history = new LeadershipHistory(options.Clock, Meters);
         _logger = loggers.CreateLogger("raft");
         View = new LeaderView(options.Self.NodeId, options.ElectionTimeoutMs, options.Clock);
         View.Changed += RaiseStatusChanged;
@@ -61,6 +64,9 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>?
         ForwardHandler
     { get; set; }
+
+    /// <inheritdoc/>
+    public NodeMeters Meters { get; } = new();
 
     EngineLog IMemberHost.Log => Log;
 
@@ -92,7 +98,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         try
         {
             OpenStorage();
-            _listener = new PeerListener(_requests!, _logger);
+            _listener = new PeerListener(_requests!, _logger) { Meters = Meters };
             await _listener.StartAsync(_options.ListenAddress, _options.Self.Port, token)
                 .ConfigureAwait(false);
             await StartEngineAsync(token).ConfigureAwait(false);
@@ -202,11 +208,15 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         _inbox = new SnapshotInbox(storage.Snapshots);
         _applier = new Applier(
             _stateMachine, storage.Log, storage.Snapshots, storage.Configurations,
-            () => Volatile.Read(ref _runtime), _logger, Fail);
+            () => Volatile.Read(ref _runtime), _logger, Fail)
+        {
+            Meters = Meters,
+        };
         _log = new EngineLog(
             Path.Combine(_options.DataDirectory, "engine"), storage.Log, storage.Terms,
             storage.Snapshots, storage.Configurations, _applier);
         storage.Log.Failed = Fail;
+        storage.Log.Meters = Meters;
         _log.Failed = Fail;
         _membership = new MembershipKeeper(
             this, _options.Self, storage.Configurations, storage.Notices, _logger);
@@ -267,6 +277,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     {
         if (Log.VotedFor == SelfId && View.Tenure is null && View.LeaderOf(Log.Term) == 0)
         {
+            SayWhyItStands();
             View.Standing(true);
         }
 
@@ -292,7 +303,11 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         }
     }
 
-    private void RaiseStatusChanged() => StatusChanged?.Invoke();
+    private void RaiseStatusChanged()
+    {
+        NoteHistory();
+        StatusChanged?.Invoke();
+    }
 
     [LoggerMessage(101, LogLevel.Information,
         "node {NodeId} started, listening on {Host}:{Port}, term {Term}")]

@@ -10,6 +10,7 @@
 // read without the lock. Public members may be called from any thread.
 // Failure: a failed write or sync is final: Failed is raised once, waiting calls fail, every later
 // call throws. The process must end; the next one decides by what it finds on disk.
+using PgRaft.Consensus.Metrics;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus.Storage;
@@ -66,6 +67,9 @@ public sealed partial class SegmentedLog : IDisposable
     /// <summary>Raised once, when storage has failed for good, by the thread that found out; from
     /// then on every call throws the reason.</summary>
     public Action<Exception>? Failed { get; set; }
+
+    /// <summary>Told of syncs and bytes; to be set before anything is appended.</summary>
+    public NodeMeters Meters { get; set; } = new();
 
     /// <summary>Index of the first entry; <see cref="LastIndex"/> + 1 when there is none.</summary>
     public long FirstIndex => Volatile.Read(ref _firstIndex);

@@ -3,6 +3,7 @@
 // InvalidDataException; after either the connection is of no use and must be disposed.
 using System.Buffers.Binary;
 using System.Net.Sockets;
+using PgRaft.Consensus.Metrics;
 
 namespace PgRaft.Consensus.Transport;
 
@@ -19,13 +20,17 @@ internal sealed class FrameStream : IAsyncDisposable
     private const int FirstAllocationBytes = 1024 * 1024;
     private readonly Stream _stream;
     private readonly SemaphoreSlim _writeTurn = new(1, 1);
+    private readonly NodeMeters _meters;
     private readonly byte[] _buffer = new byte[ReadBufferBytes];
     private int _start;
     private int _end;
 
     /// <summary>Takes over the socket.</summary>
-    public FrameStream(Socket socket)
+    /// <param name="socket">A connected socket.</param>
+    /// <param name="meters">Told of the bytes that pass.</param>
+    public FrameStream(Socket socket, NodeMeters meters)
     {
+        _meters = meters;
         socket.NoDelay = true;
         SetKeepAlive(socket);
         _stream = new NetworkStream(socket, ownsSocket: true);
@@ -63,6 +68,7 @@ internal sealed class FrameStream : IAsyncDisposable
         try
         {
             await _stream.WriteAsync(frame, token).ConfigureAwait(false);
+            _meters.PeerSentBytes.Add(frame.Length);
         }
         catch
         {
@@ -103,6 +109,7 @@ internal sealed class FrameStream : IAsyncDisposable
             }
 
             int read = await _stream.ReadAsync(body.AsMemory(filled), token).ConfigureAwait(false);
+            _meters.PeerReceivedBytes.Add(read);
             filled += read > 0
                 ? read
                 : throw new EndOfStreamException("The peer closed within a frame.");
@@ -130,6 +137,7 @@ internal sealed class FrameStream : IAsyncDisposable
                     : throw new EndOfStreamException("The peer closed within a frame.");
             }
 
+            _meters.PeerReceivedBytes.Add(read);
             _end += read;
         }
 

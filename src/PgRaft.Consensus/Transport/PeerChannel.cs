@@ -8,6 +8,7 @@
 // whether the request may have reached the peer.
 using System.Diagnostics;
 using System.Net.Sockets;
+using PgRaft.Consensus.Metrics;
 
 namespace PgRaft.Consensus.Transport;
 
@@ -17,6 +18,7 @@ internal sealed class PeerChannel : IAsyncDisposable
     private readonly MemberAddress _target;
     private readonly Func<Hello> _hello;
     private readonly ConnectionHealth _health;
+    private readonly NodeMeters _meters;
     private readonly SemaphoreSlim _connecting = new(1, 1);
     private readonly CancellationTokenSource _closed = new();
     private volatile PeerConnection? _current;
@@ -26,8 +28,11 @@ internal sealed class PeerChannel : IAsyncDisposable
     /// <param name="hello">Gives this node's hello for that member, anew for each
     /// connection.</param>
     /// <param name="health">Told of connections made and broken.</param>
-    public PeerChannel(MemberAddress target, Func<Hello> hello, ConnectionHealth health)
+    /// <param name="meters">Told of the bytes that pass.</param>
+    public PeerChannel(
+        MemberAddress target, Func<Hello> hello, ConnectionHealth health, NodeMeters meters)
     {
+        _meters = meters;
         _target = target;
         _hello = hello;
         _health = health;
@@ -128,7 +133,7 @@ internal sealed class PeerChannel : IAsyncDisposable
         try
         {
             await socket.ConnectAsync(_target.Host, _target.Port, token).ConfigureAwait(false);
-            frames = new FrameStream(socket);
+            frames = new FrameStream(socket, _meters);
             await GreetAsync(mine, frames, token).ConfigureAwait(false);
         }
         catch

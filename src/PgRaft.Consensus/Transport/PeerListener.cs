@@ -7,6 +7,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using PgRaft.Consensus.Metrics;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus.Transport;
@@ -44,6 +45,9 @@ internal sealed partial class PeerListener : IAsyncDisposable
         _handler = handler;
         _logger = logger;
     }
+
+    /// <summary>Told of the bytes that pass.</summary>
+    public NodeMeters Meters { get; init; } = new();
 
     /// <summary>Binds and starts accepting.</summary>
     /// <param name="host">Host name, IP address, or "*" for every address.</param>
@@ -158,7 +162,7 @@ internal sealed partial class PeerListener : IAsyncDisposable
         try
         {
             from = socket.RemoteEndPoint?.ToString() ?? from;
-            await using var frames = new FrameStream(socket);
+            await using var frames = new FrameStream(socket, Meters);
             if (await GreetAsync(frames, from).ConfigureAwait(false) is { } peer)
             {
                 await ServeRequestsAsync(peer, frames).ConfigureAwait(false);
