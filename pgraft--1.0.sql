@@ -87,6 +87,12 @@ CREATE FUNCTION pgraft_get_nodes_from_raft() RETURNS text
 COMMENT ON FUNCTION pgraft_get_nodes_from_raft() IS
 	'members as a JSON array of id, address, port, leader, active (null when not known)';
 
+CREATE FUNCTION pgraft.get_leadership_changes() RETURNS TABLE (
+	changed_at_ms bigint, role text, term bigint, leader_id integer, cause text)
+	AS 'MODULE_PATHNAME', 'pgraft_get_leadership_changes' LANGUAGE C VOLATILE STRICT ROWS 20;
+COMMENT ON FUNCTION pgraft.get_leadership_changes() IS
+	'last changes of role, term and leader on this node since its worker started, oldest first, at most 100';
+
 CREATE FUNCTION pgraft_log_get_stats() RETURNS TABLE (
 	log_size bigint, last_index bigint, commit_index bigint, last_applied bigint,
 	first_index bigint, snapshot_index bigint, snapshot_term bigint, disk_bytes bigint)
@@ -260,6 +266,12 @@ COMMENT ON VIEW pgraft.endpoint_status IS
 CREATE VIEW pgraft.replication AS SELECT * FROM @extschema@.pgraft_log_get_replication_status();
 COMMENT ON VIEW pgraft.replication IS 'progress of each follower, on the leader';
 
+CREATE VIEW pgraft.history AS
+	SELECT pg_catalog.to_timestamp(changed_at_ms / 1000.0) AS changed_at, role, term, leader_id, cause
+	FROM pgraft.get_leadership_changes();
+COMMENT ON VIEW pgraft.history IS
+	'last changes of role, term and leader on this node since its worker started, with their cause';
+
 CREATE VIEW pgraft.log_stats AS SELECT * FROM @extschema@.pgraft_log_get_stats();
 COMMENT ON VIEW pgraft.log_stats IS 'extent of this node''s log';
 
@@ -273,7 +285,7 @@ REVOKE ALL ON FUNCTION
 	pgraft_get_cluster_status(), pgraft_get_queue_status(), pgraft_get_nodes(),
 	pgraft_get_nodes_from_raft(), pgraft_log_get_stats(),
 	pgraft_log_get_replication_status(), pgraft_kv_get_stats(),
-	pgraft.get_endpoint_status(),
+	pgraft.get_endpoint_status(), pgraft.get_leadership_changes(),
 	pgraft_init(), pgraft_add_node(integer, text, integer), pgraft_remove_node(integer),
 	pgraft_update_node(integer, text, integer),
 	pgraft_transfer_leadership(integer),
@@ -291,7 +303,7 @@ GRANT EXECUTE ON FUNCTION
 	pgraft_get_cluster_status(), pgraft_get_queue_status(), pgraft_get_nodes(),
 	pgraft_get_nodes_from_raft(), pgraft_log_get_stats(),
 	pgraft_log_get_replication_status(), pgraft_kv_get_stats(),
-	pgraft.get_endpoint_status()
+	pgraft.get_endpoint_status(), pgraft.get_leadership_changes()
 	TO pgraft_monitor;
 
 GRANT EXECUTE ON FUNCTION
@@ -309,5 +321,5 @@ GRANT EXECUTE ON FUNCTION
 
 GRANT SELECT ON
 	pgraft.nodes, pgraft.member_list, pgraft.endpoint_status, pgraft.replication,
-	pgraft.log_stats, pgraft.kv
+	pgraft.log_stats, pgraft.kv, pgraft.history
 	TO pgraft_monitor;

@@ -28,7 +28,6 @@ char	   *pgraft_initial_cluster = "";
 int			pgraft_election_timeout_ms = 1000;
 int			pgraft_heartbeat_interval_ms = 100;
 int			pgraft_request_timeout_ms = 5000;
-bool		pgraft_metrics_enabled = false;
 
 static int	snapshot_interval_entries = 10000;
 static int	max_log_entries = 1000;
@@ -36,6 +35,7 @@ static int	batch_size_entries = 100;
 static int	max_batch_delay_ms = 10;
 static int	compaction_threshold_revisions = 10000;
 static int	max_value_size_kb = 1536;
+static bool metrics_enabled = false;
 static int	metrics_port = 9100;
 static char *metrics_address = "127.0.0.1";
 static bool auth_enabled = false;
@@ -162,7 +162,7 @@ define_metrics(void)
 {
 	define_bool("pgraft.metrics_enabled",
 				"Serve metrics over HTTP.",
-				&pgraft_metrics_enabled, PGC_SIGHUP, NULL);
+				&metrics_enabled, PGC_SIGHUP, NULL);
 	define_int("pgraft.metrics_port",
 			   "TCP port of the metrics.",
 			   &metrics_port, 1, 65535, PGC_SIGHUP, 0);
@@ -232,4 +232,7 @@ pgraft_fill_config(PgraftConfig *config)
 	config->data_dir = pgraft_data_dir_path();
 	config->initial_cluster = pgraft_initial_cluster;
 	config->version = PGRAFT_VERSION;
+	config->metrics_enabled = metrics_enabled;
+	config->metrics_port = metrics_port;
+	config->metrics_address = metrics_address;
 }

@@ -38,7 +38,6 @@ extern char *pgraft_initial_cluster;
 extern int	pgraft_election_timeout_ms;
 extern int	pgraft_heartbeat_interval_ms;
 extern int	pgraft_request_timeout_ms;
-extern bool pgraft_metrics_enabled;
 
 extern void pgraft_define_settings(void);
 extern void pgraft_fill_config(PgraftConfig *config);

@@ -22,7 +22,7 @@
 
 #include <stdint.h>
 
-#define PGRAFT_ABI_VERSION			1u
+#define PGRAFT_ABI_VERSION			2u
 
 #define PGRAFT_ERROR_TEXT_BYTES		512
 #define PGRAFT_LOG_TEXT_BYTES		1024
@@ -121,12 +121,15 @@ typedef struct PgraftConfig
 	int32_t		compaction_threshold_revisions; /* 0 = only by hand */
 	int32_t		max_value_size_bytes;
 	int32_t		debug;			/* 0 or 1: emit debug records */
+	int32_t		metrics_enabled;	/* 0 or 1: serve HTTP */
+	int32_t		metrics_port;
 	const char *cluster_id;
 	const char *address;		/* host or IP that peers dial */
 	const char *listen_address; /* host, IP or "*" */
 	const char *data_dir;		/* absolute path */
 	const char *initial_cluster;	/* "" or "1=host:port,..." */
 	const char *version;		/* of the extension, e.g. "1.0" */
+	const char *metrics_address;	/* host, IP or "*"; where HTTP is served */
 } PgraftConfig;
 
 /*
@@ -229,6 +232,7 @@ typedef enum PgraftRequestCode
 	PGRAFT_REQ_LOG_GET_REPLICATION = 15,
 	PGRAFT_REQ_LOG_SYNC = 16,
 	PGRAFT_REQ_ENDPOINT_STATUS = 17,
+	PGRAFT_REQ_HISTORY = 18,
 	PGRAFT_REQ_KV_PUT = 20,
 	PGRAFT_REQ_KV_GET = 21,
 	PGRAFT_REQ_KV_DELETE = 22,

@@ -15,6 +15,7 @@
 #define NODE_COLUMNS 5
 #define CHANGE_COLUMNS 2
 #define ENDPOINT_COLUMNS 6
+#define CHANGE_COLUMNS 5
 
 #define LARGEST_GOOD_SIZE 7
 
@@ -26,6 +27,7 @@ PG_FUNCTION_INFO_V1(pgraft_transfer_leadership);
 PG_FUNCTION_INFO_V1(pgraft_get_nodes);
 PG_FUNCTION_INFO_V1(pgraft_get_nodes_from_raft);
 PG_FUNCTION_INFO_V1(pgraft_get_endpoint_status);
+PG_FUNCTION_INFO_V1(pgraft_get_leadership_changes);
 PG_FUNCTION_INFO_V1(pgraft_test);
 PG_FUNCTION_INFO_V1(pgraft_set_debug);
 
@@ -190,6 +192,15 @@ pgraft_get_endpoint_status(PG_FUNCTION_ARGS)
 
 	pgraft_request_init(&request, PGRAFT_REQ_ENDPOINT_STATUS, false, "get the endpoint's status");
 	return pgraft_return_set(fcinfo, &request, ENDPOINT_COLUMNS);
+}
+
+Datum
+pgraft_get_leadership_changes(PG_FUNCTION_ARGS)
+{
+	PgraftRequest request;
+
+	pgraft_request_init(&request, PGRAFT_REQ_HISTORY, false, "get the leadership changes");
+	return pgraft_return_set(fcinfo, &request, CHANGE_COLUMNS);
 }
 
 Datum

@@ -42,7 +42,6 @@ static int	wake_fd = -1;
 static uint64 epoch = 0;
 static WaitEventSet *wait_set = NULL;
 static uint32 wait_event = 0;
-static bool metrics_warned = false;
 
 void
 pgraft_register_worker(void)
@@ -170,16 +169,6 @@ start_core(void)
 }
 
 static void
-warn_about_metrics(void)
-{
-	if (pgraft_metrics_enabled && !metrics_warned)
-		ereport(WARNING,
-				(errmsg("pgraft: \"pgraft.metrics_enabled\" is on, but this version does not serve metrics"),
-				 errhint("Use the functions and the views of schema pgraft.")));
-	metrics_warned = pgraft_metrics_enabled;
-}
-
-static void
 reload(void)
 {
 	PgraftConfig config;
@@ -251,7 +240,6 @@ follow_core(void)
 		case PGRAFT_WORKER_WAITING:
 		case PGRAFT_WORKER_REMOVED:
 			pg_atomic_write_u32(&pgraft_shared()->failures, 0);
-			warn_about_metrics();
 			started = true;
 			break;
 		case PGRAFT_WORKER_STOPPED:

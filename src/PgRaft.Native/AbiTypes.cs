@@ -7,7 +7,7 @@ namespace PgRaft.Native;
 
 internal static class Abi
 {
-    public const uint Version = 1;
+    public const uint Version = 2;
     public const int ErrorTextBytes = 512;
     public const int LogTextBytes = 1024;
     public const int LogCategoryBytes = 64;
@@ -48,12 +48,15 @@ internal unsafe struct PgraftConfig
     public int CompactionThresholdRevisions;
     public int MaxValueSizeBytes;
     public int Debug;
+    public int MetricsEnabled;
+    public int MetricsPort;
     public byte* ClusterId;
     public byte* Address;
     public byte* ListenAddress;
     public byte* DataDir;
     public byte* InitialCluster;
     public byte* Version;
+    public byte* MetricsAddress;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -5,6 +5,7 @@ using System.Globalization;
 using PgRaft.Consensus;
 using PgRaft.Core;
 using PgRaft.Server.Hosting;
+using PgRaft.Server.Http;
 
 namespace PgRaft.Native;
 
@@ -33,6 +34,10 @@ internal static unsafe class ConfigReader
             },
             MaxValueBytes = config->MaxValueSizeBytes,
             Debug = config->Debug != 0,
+            Http = new HttpOptions(
+                config->MetricsEnabled != 0,
+                CText.Read(config->MetricsAddress),
+                config->MetricsPort),
         };
         return options.Checked();
     }

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using PgRaft.Consensus;
 using PgRaft.Core;
 using PgRaft.Native;
+using PgRaft.Server.Http;
 
 using Xunit;
 
@@ -28,12 +29,15 @@ public sealed unsafe class ConfigReaderTests : IDisposable
         CompactionThresholdRevisions = 10_004,
         MaxValueSizeBytes = 5000,
         Debug = 1,
+        MetricsEnabled = 1,
+        MetricsPort = 9102,
         ClusterId = Text("c"),
         Address = Text("10.0.0.2"),
         ListenAddress = Text(string.Empty),
         DataDir = Text("/data"),
         InitialCluster = Text("1=10.0.0.1:7001,2=10.0.0.2:7002"),
         Version = Text("1.0"),
+        MetricsAddress = Text("*"),
     };
 
     public void Dispose() => _texts.ForEach(Marshal.FreeCoTaskMem);
@@ -42,6 +46,7 @@ public sealed unsafe class ConfigReaderTests : IDisposable
     public void Every_setting_arrives_in_its_place()
     {
         var options = Read();
+        Assert.Equal(new HttpOptions(true, "*", 9102), options.Http);
         Assert.Equal(new MemberAddress(2, "10.0.0.2", 7002), options.Node.Self);
         Assert.Equal(
             ("c", "10.0.0.2", "/data", "1.0"),

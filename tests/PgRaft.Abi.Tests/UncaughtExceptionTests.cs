@@ -100,6 +100,8 @@ public sealed class UncaughtExceptionTests
             DataDir = Text(Path.Combine(directory, "data")),
             InitialCluster = Text(string.Empty),
             Version = Text("1.0"),
+            MetricsPort = 9100,
+            MetricsAddress = Text("127.0.0.1"),
         };
         CoreInstance.Start(&config, status);
     }

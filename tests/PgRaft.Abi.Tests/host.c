@@ -149,7 +149,8 @@ config_for(const char *data_dir, int port)
 		.batch_size_entries = 100, .max_batch_delay_ms = 10,
 		.compaction_threshold_revisions = 10000, .max_value_size_bytes = 1536 * 1024,
 		.cluster_id = "abi", .address = "127.0.0.1", .listen_address = "127.0.0.1",
-		.data_dir = data_dir, .initial_cluster = "", .version = "1.0"
+		.data_dir = data_dir, .initial_cluster = "", .version = "1.0",
+		.metrics_enabled = 1, .metrics_port = port + 1, .metrics_address = "127.0.0.1"
 	};
 
 	return config;

@@ -55,12 +55,15 @@ print_config(void)
 	FIELD(PgraftConfig, compaction_threshold_revisions);
 	FIELD(PgraftConfig, max_value_size_bytes);
 	FIELD(PgraftConfig, debug);
+	FIELD(PgraftConfig, metrics_enabled);
+	FIELD(PgraftConfig, metrics_port);
 	FIELD(PgraftConfig, cluster_id);
 	FIELD(PgraftConfig, address);
 	FIELD(PgraftConfig, listen_address);
 	FIELD(PgraftConfig, data_dir);
 	FIELD(PgraftConfig, initial_cluster);
 	FIELD(PgraftConfig, version);
+	FIELD(PgraftConfig, metrics_address);
 }
 
 static void
@@ -178,6 +181,7 @@ print_request_codes(void)
 	CONSTANT(PGRAFT_REQ_LOG_GET_REPLICATION);
 	CONSTANT(PGRAFT_REQ_LOG_SYNC);
 	CONSTANT(PGRAFT_REQ_ENDPOINT_STATUS);
+	CONSTANT(PGRAFT_REQ_HISTORY);
 	CONSTANT(PGRAFT_REQ_KV_PUT);
 	CONSTANT(PGRAFT_REQ_KV_GET);
 	CONSTANT(PGRAFT_REQ_KV_DELETE);

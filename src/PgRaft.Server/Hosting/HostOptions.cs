@@ -4,6 +4,7 @@ using System.Globalization;
 
 using PgRaft.Consensus;
 using PgRaft.Core;
+using PgRaft.Server.Http;
 
 namespace PgRaft.Server.Hosting;
 
@@ -21,6 +22,8 @@ internal sealed record HostOptions
 
     public required bool Debug { get; init; }
 
+    public HttpOptions Http { get; init; } = HttpOptions.Off;
+
     /// <summary>Checks everything that the shim checks too: the core trusts no caller.</summary>
     public HostOptions Checked()
     {
@@ -29,6 +32,9 @@ internal sealed record HostOptions
         CheckHost("address", Node.Self.Host);
         if (Node.ListenAddress is not ("*" or "0.0.0.0" or "::"))
             CheckHost("listen_address", Node.ListenAddress);
+        if (Http.Address is not ("*" or "0.0.0.0" or "::"))
+            CheckHost("metrics_address", Http.Address);
+        CheckRange("metrics_port", Http.Port, 1, ushort.MaxValue);
         CheckClusterId(Node.ClusterId);
         if (!Path.IsPathFullyQualified(Node.DataDirectory))
             throw Bad("data_dir", $"\"{Node.DataDirectory}\" is not an absolute path");

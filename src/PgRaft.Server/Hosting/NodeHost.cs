@@ -7,7 +7,9 @@ using Microsoft.Extensions.Logging;
 
 using PgRaft.Consensus;
 using PgRaft.Core;
+using PgRaft.Server.Http;
 using PgRaft.Server.Logging;
+using PgRaft.Server.Metrics;
 using PgRaft.Server.Protocol;
 using PgRaft.Server.Requests;
 using PgRaft.Server.Sockets;
@@ -31,6 +33,8 @@ internal sealed class NodeHost : IAsyncDisposable
     private readonly RequestCounters _counters = new(MaxRunningRequests);
     private readonly StatusPublisher _publisher;
     private readonly StateMachine _state = new();
+    private readonly NodeReport _report;
+    private readonly HttpEndpoint _http;
     private readonly CancellationTokenSource _stopping = new();
     private readonly SemaphoreSlim _lifecycle = new(1, 1);
     private IRaftNode? _node;
@@ -38,6 +42,7 @@ internal sealed class NodeHost : IAsyncDisposable
     private RequestServer? _server;
     private AutoCompaction? _compaction;
     private HeavyWork? _heavy;
+    private Task? _httpStop;
     private Task _watchingFailure = Task.CompletedTask;
 
     public NodeHost(HostOptions options, NodeFactory createNode, IStatusSink status, ILogSink logs)
@@ -49,6 +54,8 @@ internal sealed class NodeHost : IAsyncDisposable
         _logger = _loggers.CreateLogger("server");
         _publisher = new StatusPublisher(status, _counters);
         _publisher.Publish();
+        _report = new NodeReport(options.Node, _publisher, _state, _counters);
+        _http = new HttpEndpoint(new HttpRoutes(_report, new MetricsPage(_report)), _logger);
     }
 
     /// <summary>Makes the real thing; tests put another in its place.</summary>
@@ -63,6 +70,9 @@ internal sealed class NodeHost : IAsyncDisposable
     /// <summary>Connections to the request socket now.</summary>
     public int Connections => _server?.Connections ?? 0;
 
+    /// <summary>Whether HTTP is served as the settings want it.</summary>
+    public bool IsServingHttp => _http.IsServing;
+
     /// <summary>Starts the node and then accepts requests. Ends in Waiting, Running or Error.
     /// </summary>
     public async Task StartAsync()
@@ -73,6 +83,7 @@ internal sealed class NodeHost : IAsyncDisposable
             if (_stopping.IsCancellationRequested)
                 return;
             _logger.Starting(_options.Node.Self.NodeId, _options.Node.ClusterId);
+            _http.Apply(_options.Http);
             await StartPartsAsync().ConfigureAwait(false);
             LogState();
         }
@@ -92,6 +103,7 @@ internal sealed class NodeHost : IAsyncDisposable
         _settings.Reload(options.MaxValueBytes, options.Debug);
         _compaction?.SetThreshold(options.Node.Runtime.CompactionThresholdRevisions);
         _node?.Reload(options.Node.Runtime);
+        _http.Apply(options.Http);
     }
 
     /// <summary>Ends in Stopped, or stays in Error. May be called more than once.</summary>
@@ -107,6 +119,7 @@ internal sealed class NodeHost : IAsyncDisposable
         await _lifecycle.WaitAsync().ConfigureAwait(false);
         try
         {
+            await AttemptAsync(_httpStop ??= _http.DisposeAsync().AsTask()).ConfigureAwait(false);
             await StopPartsAsync().ConfigureAwait(false);
 
             // Before the state, on which the worker leaves and takes the log with it.
@@ -163,6 +176,7 @@ internal sealed class NodeHost : IAsyncDisposable
         var dispatcher = CreateDispatcher(node, _watch, _heavy);
         node.ForwardHandler = dispatcher.ExecuteForwardedAsync;
         _publisher.Attach(node);
+        _report.Attach(node);
         _compaction = new AutoCompaction(
             node,
             _state,
@@ -175,6 +189,7 @@ internal sealed class NodeHost : IAsyncDisposable
         var server = new RequestServer(path, dispatcher, _logger, MaxConnections);
         server.Start();
         _server = server;
+        _report.Attach(server);
         _publisher.SetServing();
         _watchingFailure = WatchFailureAsync(node);
     }
@@ -192,6 +207,7 @@ internal sealed class NodeHost : IAsyncDisposable
             new KvRequests(_state, proposals, router, _settings, heavy),
             new RecoveryRequests(node, router, errors, _options.Node.ClusterId),
             _counters,
+            _report.Requests,
             new MemoryBudget(LargeBuffersBytes),
             _logger,
             _stopping.Token);
@@ -256,6 +272,7 @@ internal sealed class NodeHost : IAsyncDisposable
     private async Task StopPartsAsync()
     {
         await AttemptAsync(_server?.DisposeAsync().AsTask()).ConfigureAwait(false);
+        _report.Detach();
         _server = null;
         _compaction?.Dispose();
         _compaction = null;

@@ -51,6 +51,17 @@ internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters
         }
     }
 
+    /// <summary>What is true now, for who does not read the published picture.</summary>
+    public HostStatus Current()
+    {
+        lock (_lock)
+        {
+            var status = _node?.Status ?? _last;
+            FollowNode(status);
+            return Compose(status);
+        }
+    }
+
     /// <summary>Publishes what is true now.</summary>
     public void Publish()
     {

@@ -52,6 +52,21 @@ internal static partial class ServerLog
     [LoggerMessage(2030, LogLevel.Warning, "settings were not taken over")]
     public static partial void ReloadFailed(this ILogger logger, Exception exception);
 
+    [LoggerMessage(2050, LogLevel.Information, "serving HTTP at {Address}:{Port}")]
+    public static partial void HttpListening(this ILogger logger, string address, int port);
+
+    [LoggerMessage(2051, LogLevel.Information, "serving no HTTP at {Address}:{Port} any more")]
+    public static partial void HttpStopped(this ILogger logger, string address, int port);
+
+    [LoggerMessage(2052, LogLevel.Warning,
+        "cannot serve HTTP at {Address}:{Port}: {Reason} (tried again every few seconds; see "
+        + "pgraft.metrics_address and pgraft.metrics_port)")]
+    public static partial void HttpNotListening(
+        this ILogger logger, string address, int port, string reason);
+
+    [LoggerMessage(2053, LogLevel.Warning, "the HTTP request for {Path} failed")]
+    public static partial void HttpFailed(this ILogger logger, Exception exception, string path);
+
     // The failure is part of the text, so that its stack is there without debugging: nobody else
     // reports it.
     [LoggerMessage(EventId = 2040, Message = "a task failed that nobody waited for: {Failure}")]

@@ -20,6 +20,7 @@ internal enum RequestCode
     LogGetReplication = 15,
     LogSync = 16,
     EndpointStatus = 17,
+    History = 18,
     KvPut = 20,
     KvGet = 21,
     KvDelete = 22,

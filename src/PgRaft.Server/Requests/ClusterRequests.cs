@@ -6,6 +6,7 @@ using System.Globalization;
 using PgRaft.Consensus;
 using PgRaft.Core;
 using PgRaft.Server.Hosting;
+using PgRaft.Server.Http;
 using PgRaft.Server.Protocol;
 
 namespace PgRaft.Server.Requests;
@@ -108,6 +109,24 @@ internal sealed class ClusterRequests(
                 .Int32(member.Address.Port)
                 .Bool(member.IsLeader)
                 .Bool(member.IsActive);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    // Times are milliseconds since 1970, which is what the view makes timestamps of.
+    public ValueTask GetHistoryAsync(RequestContext context, ResponseBuilder response)
+    {
+        context.Arguments(0).End();
+        response.Rows(5);
+        foreach (var change in node.GetHistory())
+        {
+            response
+                .Int64(change.At.ToUnixTimeMilliseconds())
+                .Text(NodePicture.Lower(change.Role))
+                .Int64(change.Term)
+                .Int32(change.LeaderId)
+                .Text(change.Cause);
         }
 
         return ValueTask.CompletedTask;

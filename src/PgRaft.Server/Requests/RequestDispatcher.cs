@@ -2,6 +2,7 @@
 // into an answer. Nothing that a request does gets past here.
 // Threading: any number of requests at once. Failure: every exception becomes an error answer; an
 // unexpected one is logged, and leaves a write's outcome unknown.
+using System.Diagnostics;
 using System.Globalization;
 
 using Microsoft.Extensions.Logging;
@@ -18,6 +19,7 @@ internal sealed class RequestDispatcher(
     KvRequests kv,
     RecoveryRequests recovery,
     RequestCounters counters,
+    RequestMeters meters,
     MemoryBudget budget,
     ILogger logger,
     CancellationToken stopping)
@@ -82,6 +84,8 @@ internal sealed class RequestDispatcher(
     private async ValueTask<ReadOnlyMemory<byte>> AnswerAsync(
         RequestContext context, ResponseBuilder response)
     {
+        long began = Stopwatch.GetTimestamp();
+        var outcome = RequestOutcome.Ok;
         try
         {
             if (stopping.IsCancellationRequested)
@@ -92,8 +96,16 @@ internal sealed class RequestDispatcher(
         }
         catch (Exception e)
         {
-            response.Error(ErrorFor(context, e));
+            var error = ErrorFor(context, e);
+            outcome = error.Code == StatusCode.OutcomeUnknown
+                ? RequestOutcome.Unknown
+                : RequestOutcome.Error;
+            response.Error(error);
             return response.Finish();
+        }
+        finally
+        {
+            meters.Answered(context, outcome, began);
         }
     }
 
@@ -124,6 +136,7 @@ internal sealed class RequestDispatcher(
             RequestCode.LogGetReplication => log.GetReplicationAsync(context, response),
             RequestCode.LogSync => log.SyncAsync(context, response),
             RequestCode.EndpointStatus => log.EndpointStatusAsync(context, response),
+            RequestCode.History => cluster.GetHistoryAsync(context, response),
             RequestCode.KvPut => kv.PutAsync(context, response),
             RequestCode.KvGet => kv.GetAsync(context, response),
             RequestCode.KvDelete => kv.DeleteAsync(context, response),

@@ -1,6 +1,8 @@
 // A node whose forwarded requests can lose their answers on the way back.
 // Threading: as the node it wraps. Failure: OutcomeUnknown, as when a connection breaks.
 using PgRaft.Consensus;
+using PgRaft.Consensus.Leadership;
+using PgRaft.Consensus.Metrics;
 using PgRaft.Core;
 
 namespace PgRaft.Server.Tests.Cluster;
@@ -18,6 +20,10 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
     public NodeStatus Status => inner.Status;
 
     public int LeaderId => inner.LeaderId;
+
+    public NodeMeters Meters => inner.Meters;
+
+    public IReadOnlyList<LeadershipChange> GetHistory() => inner.GetHistory();
 
     public Task<PgraftException> Failure => inner.Failure;
 

@@ -1,6 +1,8 @@
 // A node whose answers a test decides. By default it is a leader of one that applies what is
 // proposed at once. Threading: the test's and the server's threads; the status is swapped whole.
 using PgRaft.Consensus;
+using PgRaft.Consensus.Leadership;
+using PgRaft.Consensus.Metrics;
 using PgRaft.Core;
 using PgRaft.Core.Commands;
 
@@ -125,6 +127,12 @@ internal sealed class FakeNode : IRaftNode
     }
 
     public int LeaderId => Status.LeaderId;
+
+    public NodeMeters Meters { get; } = new();
+
+    public IReadOnlyList<LeadershipChange> History { get; set; } = [];
+
+    public IReadOnlyList<LeadershipChange> GetHistory() => History;
 
     public void Fail(PgraftException failure) => _failure.TrySetResult(failure);
 

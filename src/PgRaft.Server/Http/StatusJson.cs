@@ -1,0 +1,182 @@
+// The JSON of the HTTP paths. What is not known is null.
+// Threading: any number at once. Failure: none.
+using System.Buffers;
+using System.Text.Json;
+
+using PgRaft.Consensus;
+using PgRaft.Consensus.Leadership;
+using PgRaft.Consensus.Metrics;
+
+namespace PgRaft.Server.Http;
+
+internal static class StatusJson
+{
+    /// <summary>A verdict with its reason.</summary>
+    public static ReadOnlyMemory<byte> Of(Verdict verdict) => Write(json =>
+    {
+        json.WriteBoolean("ok", verdict.Holds);
+        json.WriteString("reason", verdict.Reason);
+    });
+
+    /// <summary>What a failover manager asks: who leads, is there a quorum, may I act.</summary>
+    public static ReadOnlyMemory<byte> HealthOf(NodePicture picture) =>
+        Write(json => WriteHealth(json, picture));
+
+    /// <summary>All that the page shows.</summary>
+    public static ReadOnlyMemory<byte> Of(NodeReport report)
+    {
+        var picture = report.Take();
+        var node = report.Node;
+        return Write(json =>
+        {
+            WriteNode(json, report, picture);
+            WriteHealth(json, picture);
+            WriteMembers(json, picture, node?.GetMembers() ?? [], node?.GetReplication() ?? []);
+            WriteLog(json, picture.Node);
+            WriteProposals(json, node?.Meters ?? new NodeMeters());
+            WriteKv(json, report);
+            WriteHistory(json, picture.History);
+        });
+    }
+
+    private static ReadOnlyMemory<byte> Write(Action<Utf8JsonWriter> content)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            content(json);
+            json.WriteEndObject();
+        }
+
+        return buffer.WrittenMemory;
+    }
+
+    private static void WriteNode(Utf8JsonWriter json, NodeReport report, NodePicture picture)
+    {
+        var options = report.Options;
+        json.WriteNumber("node_id", options.Self.NodeId);
+        json.WriteString("cluster_id", options.ClusterId);
+        json.WriteString("version", options.Version);
+        json.WriteString("time", DateTimeOffset.UtcNow);
+        json.WriteNumber("elections_started", picture.Node.ElectionsTriggered);
+    }
+
+    private static void WriteHealth(Utf8JsonWriter json, NodePicture picture)
+    {
+        var verdict = picture.Readyz();
+        json.WriteBoolean("healthy", verdict.Holds);
+        json.WriteString("reason", verdict.Reason);
+        json.WriteString("worker", picture.State.ToString().ToUpperInvariant());
+        json.WriteString("role", NodePicture.Lower(picture.Node.Role));
+        json.WriteBoolean("is_leader", picture.IsLeader);
+        json.WriteNumber("leader_id", picture.LeaderId);
+        json.WriteNumber("term", picture.Node.Term);
+        WriteAnswer(json, "quorum", picture.HasQuorum);
+        json.WriteBoolean("may_act", picture.MayAct);
+        if (picture.Since is { } since)
+            json.WriteString("since", since);
+        else
+            json.WriteNull("since");
+    }
+
+    private static void WriteMembers(
+        Utf8JsonWriter json, NodePicture picture, IReadOnlyList<MemberView> members,
+        IReadOnlyList<FollowerProgress> replication)
+    {
+        json.WriteStartArray("members");
+        foreach (var member in members)
+        {
+            json.WriteStartObject();
+            json.WriteNumber("node_id", member.Address.NodeId);
+            json.WriteString("address", member.Address.Host);
+            json.WriteNumber("port", member.Address.Port);
+            json.WriteBoolean("is_leader", member.Address.NodeId == picture.LeaderId);
+            WriteAnswer(json, "is_active", member.IsActive);
+            var progress = replication.FirstOrDefault(r => r.NodeId == member.Address.NodeId);
+            WriteProgress(json, progress);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static void WriteProgress(Utf8JsonWriter json, FollowerProgress? progress)
+    {
+        if (progress is null)
+            return;
+        json.WriteNumber("lag", progress.Lag);
+        json.WriteNumber("match_index", progress.MatchIndex);
+        json.WriteString("replication", progress.State);
+        WriteNumber(json, "last_contact_ms", progress.LastContactMs);
+        WriteNumber(json, "round_trip_ms", progress.HeartbeatMs);
+    }
+
+    private static void WriteLog(Utf8JsonWriter json, NodeStatus node)
+    {
+        json.WriteStartObject("log");
+        json.WriteNumber("first_index", node.FirstIndex);
+        json.WriteNumber("last_index", node.LastIndex);
+        json.WriteNumber("commit_index", node.CommitIndex);
+        json.WriteNumber("applied_index", node.AppliedIndex);
+        json.WriteNumber("snapshot_index", node.SnapshotIndex);
+        json.WriteNumber("snapshot_bytes", node.SnapshotBytes);
+        json.WriteNumber("storage_bytes", node.DiskBytes);
+        json.WriteEndObject();
+    }
+
+    private static void WriteProposals(Utf8JsonWriter json, NodeMeters meters)
+    {
+        json.WriteStartObject("proposals");
+        json.WriteNumber("applied", meters.ProposalsApplied.Value);
+        json.WriteNumber("refused", meters.ProposalsRefused.Value);
+        json.WriteNumber("unknown", meters.ProposalsUnknown.Value);
+        json.WriteNumber("seconds", meters.Proposal.SumSeconds);
+        json.WriteNumber("count", meters.Proposal.Count);
+        json.WriteEndObject();
+    }
+
+    private static void WriteKv(Utf8JsonWriter json, NodeReport report)
+    {
+        var stats = report.State.Kv.Stats;
+        json.WriteStartObject("kv");
+        json.WriteNumber("keys", stats.TotalKeys);
+        json.WriteNumber("bytes", stats.TotalBytes);
+        json.WriteNumber("revision", stats.Revision);
+        json.WriteEndObject();
+    }
+
+    private static void WriteHistory(
+        Utf8JsonWriter json, IReadOnlyList<LeadershipChange> history)
+    {
+        json.WriteStartArray("history");
+        foreach (var change in history)
+        {
+            json.WriteStartObject();
+            json.WriteString("at", change.At);
+            json.WriteString("role", NodePicture.Lower(change.Role));
+            json.WriteNumber("term", change.Term);
+            json.WriteNumber("leader_id", change.LeaderId);
+            json.WriteString("cause", change.Cause);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static void WriteAnswer(Utf8JsonWriter json, string name, bool? answer)
+    {
+        if (answer is { } known)
+            json.WriteBoolean(name, known);
+        else
+            json.WriteNull(name);
+    }
+
+    private static void WriteNumber(Utf8JsonWriter json, string name, double? number)
+    {
+        if (number is { } known)
+            json.WriteNumber(name, known);
+        else
+            json.WriteNull(name);
+    }
+}
