@@ -5,6 +5,7 @@ using System.Net.Sockets;
 
 using PgRaft.Consensus;
 using PgRaft.Server.Hosting;
+using PgRaft.Server.Http;
 using PgRaft.Server.Protocol;
 using PgRaft.Server.Tests.Fakes;
 
@@ -13,7 +14,7 @@ namespace PgRaft.Server.Tests.Cluster;
 internal sealed class HostCluster : IAsyncDisposable
 {
     private readonly string _root = Directory.CreateTempSubdirectory("pgraft").FullName;
-    private readonly int[] _ports = FreePorts(3);
+    private readonly int[] _ports = FreePorts(6);
     private readonly string _initialCluster;
     private readonly NodeHost?[] _hosts = new NodeHost?[3];
     private readonly LossyNode?[] _nodes = new LossyNode?[3];
@@ -35,6 +36,8 @@ internal sealed class HostCluster : IAsyncDisposable
     }
 
     public int Port(int id) => _ports[id - 1];
+
+    public int HttpPort(int id) => _ports[id + 2];
 
     public NodeHost Host(int id) => _hosts[id - 1]!;
 
@@ -110,6 +113,7 @@ internal sealed class HostCluster : IAsyncDisposable
         var options = TestHost.Options(DataDirectory(id));
         return options with
         {
+            Http = new HttpOptions(true, "127.0.0.1", HttpPort(id)),
             Node = options.Node with
             {
                 Self = new MemberAddress(id, "127.0.0.1", Port(id)),

@@ -1,0 +1,183 @@
+// What the paths answer in each state of the node.
+using System.Text.Json;
+
+using PgRaft.Consensus;
+using PgRaft.Consensus.Leadership;
+using PgRaft.Core;
+using PgRaft.Server.Hosting;
+using PgRaft.Server.Tests.Fakes;
+
+using Xunit;
+
+namespace PgRaft.Server.Tests.Http;
+
+public class HttpPathTests
+{
+    [Theory]
+    [InlineData("leader", 200, 200, 200, 200, 503)]
+    [InlineData("leader without lease", 200, 503, 503, 503, 503)]
+    [InlineData("follower", 200, 200, 200, 503, 200)]
+    [InlineData("follower of a silent leader", 200, 503, 503, 503, 503)]
+    [InlineData("candidate", 200, 503, 503, 503, 503)]
+    [InlineData("no configuration", 200, 503, 503, 503, 503)]
+    [InlineData("passive", 200, 503, 503, 503, 503)]
+    [InlineData("removed", 200, 503, 503, 503, 503)]
+    public async Task Checks_answer_by_the_state_of_the_node(
+        string state, int livez, int readyz, int health, int leader, int follower)
+    {
+        await using var host = await HttpHost.StartAsync();
+        host.Node.Status = InState(host.Node.Status, state);
+
+        var statuses = new List<int>();
+        foreach (string path in new[] { "/livez", "/readyz", "/health", "/leader", "/follower" })
+            statuses.Add((await host.GetAsync(path)).Status);
+
+        Assert.Equal([livez, readyz, health, leader, follower], statuses);
+    }
+
+    [Fact]
+    public async Task A_check_says_why()
+    {
+        await using var host = await HttpHost.StartAsync();
+        host.Node.Follow(2);
+
+        Assert.Equal(
+            "{\"ok\":false,\"reason\":\"node 2 leads\"}", (await host.GetAsync("/leader")).Body);
+        Assert.Equal(
+            "{\"ok\":true,\"reason\":\"this node follows node 2\"}",
+            (await host.GetAsync("/follower")).Body);
+    }
+
+    [Fact]
+    public async Task A_node_that_has_failed_is_not_alive_and_says_why()
+    {
+        await using var host = await HttpHost.StartAsync();
+        host.Node.Fail(new PgraftException(StatusCode.IoError, "the disk is gone"));
+        await Eventually.TrueAsync(
+            () => host.Host.Host.State == WorkerState.Error, "the node has failed");
+
+        var (status, body) = await host.GetAsync("/livez");
+
+        Assert.Equal(503, status);
+        Assert.Contains("the disk is gone", body, StringComparison.Ordinal);
+        Assert.Equal(503, (await host.GetAsync("/leader")).Status);
+        Assert.Contains("\npgraft_up 0\n", (await host.GetAsync("/metrics")).Body,
+            StringComparison.Ordinal);
+    }
+
+    // What is unknown is null: a leader that is not heard proves nothing about a majority.
+    [Fact]
+    public async Task Health_answers_the_questions_of_a_failover_manager()
+    {
+        await using var host = await HttpHost.StartAsync();
+        var since = DateTimeOffset.UnixEpoch.AddDays(1);
+        host.Node.History = [new LeadershipChange(since, NodeRole.Leader, 3, 1, "won")];
+
+        using var leads = JsonDocument.Parse((await host.GetAsync("/health")).Body);
+        host.Node.Follow(0);
+        using var lost = JsonDocument.Parse((await host.GetAsync("/health")).Body);
+
+        Assert.True(leads.RootElement.GetProperty("quorum").GetBoolean());
+        Assert.True(leads.RootElement.GetProperty("may_act").GetBoolean());
+        Assert.Equal(3, leads.RootElement.GetProperty("term").GetInt64());
+        Assert.Equal(since, leads.RootElement.GetProperty("since").GetDateTimeOffset());
+        Assert.Equal(
+            JsonValueKind.Null, lost.RootElement.GetProperty("quorum").ValueKind);
+        Assert.False(lost.RootElement.GetProperty("may_act").GetBoolean());
+        Assert.Equal(0, lost.RootElement.GetProperty("leader_id").GetInt32());
+    }
+
+    [Fact]
+    public async Task The_page_needs_nothing_from_elsewhere()
+    {
+        await using var host = await HttpHost.StartAsync();
+
+        var (status, body) = await host.GetAsync("/");
+
+        Assert.Equal(200, status);
+        Assert.Contains("<title>pgraft</title>", body, StringComparison.Ordinal);
+        Assert.DoesNotContain("http://", body, StringComparison.Ordinal);
+        Assert.DoesNotContain("https://", body, StringComparison.Ordinal);
+        Assert.DoesNotContain("innerHTML", body, StringComparison.Ordinal);
+    }
+
+    // Each name that the page reads is one that the node gives.
+    [Fact]
+    public async Task The_pages_data_have_what_the_node_says()
+    {
+        await using var host = await HttpHost.StartAsync();
+        host.Node.Members =
+        [
+            new MemberView(new MemberAddress(1, "10.0.0.1", 7001), true, true),
+            new MemberView(new MemberAddress(2, "10.0.0.2", 7002), false, null),
+        ];
+        host.Node.Replication =
+        [
+            new FollowerProgress(2, 8, 9, true, 4, 12, "replicate") { HeartbeatMs = 0.5 },
+        ];
+        host.Node.Status = host.Node.Status with { LastIndex = 12, CommitIndex = 11 };
+
+        using var json = JsonDocument.Parse((await host.GetAsync("/status.json")).Body);
+
+        var other = json.RootElement.GetProperty("members")[1];
+        Assert.Equal("10.0.0.2", other.GetProperty("address").GetString());
+        Assert.Equal(JsonValueKind.Null, other.GetProperty("is_active").ValueKind);
+        Assert.Equal(4, other.GetProperty("lag").GetInt64());
+        Assert.Equal(12, other.GetProperty("last_contact_ms").GetDouble());
+        Assert.Equal(0.5, other.GetProperty("round_trip_ms").GetDouble());
+        Assert.Equal(12, json.RootElement.GetProperty("log").GetProperty("last_index").GetInt64());
+        Assert.Equal(
+            11, json.RootElement.GetProperty("log").GetProperty("commit_index").GetInt64());
+        Assert.Equal("test", json.RootElement.GetProperty("cluster_id").GetString());
+        Assert.Equal(1, json.RootElement.GetProperty("node_id").GetInt32());
+    }
+
+    [Theory]
+    [InlineData("POST", "/metrics", 405)]
+    [InlineData("DELETE", "/", 405)]
+    [InlineData("GET", "/../../etc/passwd", 404)]
+    [InlineData("GET", "/nothing", 404)]
+    public async Task Nothing_else_is_answered(string method, string path, int expected)
+    {
+        await using var host = await HttpHost.StartAsync();
+
+        string answer = host.Exchange(
+            $"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+
+        Assert.StartsWith(
+            FormattableString.Invariant($"HTTP/1.1 {expected} "), answer, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Head_answers_without_a_body()
+    {
+        await using var host = await HttpHost.StartAsync();
+
+        string answer = host.Exchange(
+            "HEAD /leader HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+
+        Assert.StartsWith("HTTP/1.1 200 ", answer, StringComparison.Ordinal);
+        Assert.EndsWith("\r\n\r\n", answer, StringComparison.Ordinal);
+    }
+
+    private static NodeStatus InState(NodeStatus status, string state) => state switch
+    {
+        "leader" => status,
+        "leader without lease" => status with { LeaseDeadlineNs = 1 },
+        "follower" => Following(status, long.MaxValue),
+        "follower of a silent leader" => Following(status, 1),
+        "candidate" => Following(status, 0) with { Role = NodeRole.Candidate, LeaderId = 0 },
+        "no configuration" => Following(status, 0) with { Role = NodeRole.Waiting, LeaderId = 0 },
+        "passive" => Following(status, long.MaxValue) with { Role = NodeRole.Passive },
+        "removed" => Following(status, long.MaxValue) with { RemovedIndex = 7 },
+        _ => throw new ArgumentOutOfRangeException(nameof(state)),
+    };
+
+    private static NodeStatus Following(NodeStatus status, long deadlineNs) => status with
+    {
+        Role = NodeRole.Follower,
+        LeaderId = 2,
+        LeaseDeadlineNs = 0,
+        LeaderDeadlineNs = deadlineNs,
+    };
+}
