@@ -35,7 +35,8 @@ internal sealed class LeadershipHistory(TimeProvider clock, NodeMeters meters)
     }
 
     /// <summary>Takes note of what is true now; does nothing when that is not new.</summary>
-    public void Note(Func<(NodeRole Role, long Term, int LeaderId)> look)
+    /// <returns>Whether another leader is known than before.</returns>
+    public bool Note(Func<(NodeRole Role, long Term, int LeaderId)> look)
     {
         lock (_gate)
         {
@@ -44,9 +45,10 @@ internal sealed class LeadershipHistory(TimeProvider clock, NodeMeters meters)
             if (_last is { } last && last.Role == role && last.Term == term
                 && last.LeaderId == leaderId)
             {
-                return;
+                return false;
             }
 
+            bool isOtherLeader = leaderId != 0 && leaderId != _last?.LeaderId;
             string cause = CauseOf(_last, role, term, leaderId);
             _last = new LeadershipChange(clock.GetUtcNow(), role, term, leaderId, cause);
             if (_changes.Count == Capacity)
@@ -56,6 +58,7 @@ internal sealed class LeadershipHistory(TimeProvider clock, NodeMeters meters)
 
             _changes.Enqueue(_last);
             meters.RoleChanges.Increment();
+            return isOtherLeader;
         }
     }
 

@@ -1,5 +1,6 @@
 // What becomes of role, term and leader over time, and why.
 // Threading: any thread. Failure: none; what happens after the end of the node is not noted.
+using Microsoft.Extensions.Logging;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Leadership;
 
@@ -9,6 +10,9 @@ public sealed partial class RaftNode
 {
     // End of the lease that was last counted as lapsed.
     private long _lapsedDeadlineNs;
+
+    // Whether the log has said that no leader is heard of.
+    private int _saidTimeout;
 
     /// <inheritdoc/>
     public IReadOnlyList<LeadershipChange> GetHistory() => _history.ToArray();
@@ -20,11 +24,34 @@ public sealed partial class RaftNode
             return;
         }
 
-        _history.Note(() =>
+        bool isOtherLeader = _history.Note(() =>
         {
             long term = log.Term;
             return (Role(), term, KnownLeader(term, out _));
         });
+        if (!isOtherLeader)
+        {
+            return;
+        }
+
+        Volatile.Write(ref _saidTimeout, 0);
+        int leaderId = LeaderId;
+        if (leaderId != 0 && leaderId != SelfId)
+        {
+            LogFollows(_logger, SelfId, leaderId, log.Term);
+        }
+    }
+
+    // Once until a leader is known again: without a majority a voter tries for ever.
+    private void SayElectionTimeout()
+    {
+        if (((IMemberHost)this).MayStandEarly(Log.Term) || View.Tenure is not null
+            || Membership.Active.Count == 1 || Interlocked.Exchange(ref _saidTimeout, 1) != 0)
+        {
+            return;
+        }
+
+        LogElectionTimeout(_logger, SelfId, _options.ElectionTimeoutMs, Log.Term);
     }
 
     private void SayWhyItStands()
@@ -37,11 +64,23 @@ public sealed partial class RaftNode
 
     private void SayWhyItEnded(Tenure tenure)
     {
-        if (View.Tenure == tenure)
+        if (View.Tenure != tenure)
         {
-            _history.Expect(_stopping.IsCancellationRequested ? "the node stops"
-                : Log.Term > tenure.Term ? $"another member began term {Log.Term}"
-                : "a majority of the members did not answer");
+            return;
+        }
+
+        if (_stopping.IsCancellationRequested)
+        {
+            _history.Expect("the node stops");
+        }
+        else if (Log.Term > tenure.Term)
+        {
+            _history.Expect($"another member began term {Log.Term}");
+        }
+        else
+        {
+            _history.Expect("a majority of the members did not answer");
+            LogNoMajority(_logger, SelfId, LiveMembers(), Membership.Active.Count, tenure.Term);
         }
     }
 
@@ -57,4 +96,27 @@ public sealed partial class RaftNode
             Meters.LeaseExpirations.Increment();
         }
     }
+
+    private int LiveMembers()
+    {
+        var lately = TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs);
+        return 1 + Membership.Remotes.Count(r => r.Peer.Contact.HeardWithin(lately));
+    }
+
+    [LoggerMessage(114, LogLevel.Warning,
+        "election timeout: node {NodeId} has heard of no leader for {ElectionTimeoutMs} ms or more "
+        + "in term {Term}, and asks for votes until there is one")]
+    private static partial void LogElectionTimeout(
+        ILogger logger, int nodeId, int electionTimeoutMs, long term);
+
+    [LoggerMessage(115, LogLevel.Warning,
+        "node {NodeId} failed to replicate to a majority: {Live} of {Members} members answer; "
+        + "leadership of term {Term} is given up")]
+    private static partial void LogNoMajority(
+        ILogger logger, int nodeId, int live, int members, long term);
+
+    [LoggerMessage(116, LogLevel.Information,
+        "node {NodeId} follows node {LeaderId}, the leader of term {Term}")]
+    private static partial void LogFollows(
+        ILogger logger, int nodeId, int leaderId, long term);
 }

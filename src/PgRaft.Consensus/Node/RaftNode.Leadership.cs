@@ -70,6 +70,7 @@ public sealed partial class RaftNode
     internal bool MayCampaign()
     {
         Engine.RestorePatience();
+        SayElectionTimeout();
         bool holdsBack = Environment.TickCount64 < Volatile.Read(ref _noCampaignBefore)
             && !((IMemberHost)this).MayStandEarly(Log.Term)
             && !((IMemberHost)this).MayStandEarly(Log.Term - 1);

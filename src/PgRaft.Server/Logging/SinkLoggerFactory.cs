@@ -9,10 +9,11 @@ namespace PgRaft.Server.Logging;
 
 internal sealed class SinkLoggerFactory(ILogSink sink, Func<bool> isDebug) : ILoggerFactory
 {
+    private readonly LogThrottle _throttle = new(TimeProvider.System);
     private readonly ConcurrentDictionary<string, ILogger> _loggers = new(StringComparer.Ordinal);
 
     public ILogger CreateLogger(string categoryName) =>
-        _loggers.GetOrAdd(categoryName, name => new SinkLogger(name, sink, isDebug));
+        _loggers.GetOrAdd(categoryName, name => new SinkLogger(name, sink, _throttle, isDebug));
 
     public void AddProvider(ILoggerProvider provider) =>
         throw new NotSupportedException("The core has one sink.");
@@ -22,7 +23,9 @@ internal sealed class SinkLoggerFactory(ILogSink sink, Func<bool> isDebug) : ILo
         // Loggers hold nothing; the interface asks for the method.
     }
 
-    private sealed class SinkLogger(string category, ILogSink sink, Func<bool> isDebug) : ILogger
+    private sealed class SinkLogger(
+        string category, ILogSink sink, LogThrottle throttle, Func<bool> isDebug)
+        : ILogger
     {
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
@@ -44,7 +47,11 @@ internal sealed class SinkLoggerFactory(ILogSink sink, Func<bool> isDebug) : ILo
         {
             if (!IsEnabled(logLevel))
                 return;
+            if (!throttle.MayWrite(logLevel, eventId.Id, out long leftOut))
+                return;
             string text = Text(formatter(state, exception), exception);
+            if (leftOut > 0)
+                text += FormattableString.Invariant($" ({leftOut} more like this were left out)");
             sink.Write(logLevel, eventId.Id, category, text);
         }
 

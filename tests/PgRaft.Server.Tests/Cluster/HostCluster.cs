@@ -39,6 +39,8 @@ internal sealed class HostCluster : IAsyncDisposable
 
     public int HttpPort(int id) => _ports[id + 2];
 
+    public LogRecorder Log(int id) => _logs[id - 1];
+
     public NodeHost Host(int id) => _hosts[id - 1]!;
 
     public LossyNode Node(int id) => _nodes[id - 1]!;

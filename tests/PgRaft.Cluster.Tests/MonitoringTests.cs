@@ -1,0 +1,327 @@
+// HTTP on real servers: reload, what clients cost, Prometheus and HAProxy from Debian, the history.
+//
+// Threading: the tests share one cluster and run one after the other.
+
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
+
+namespace PgRaft.Cluster.Tests;
+
+public sealed class MonitoringTests : ServerTest, IAsyncLifetime
+{
+    private const long IdleConnectionsLimitBytes = 20_000_000;
+    private const int IdleConnections = 1000;
+    private static readonly TimeSpan ScrapeLimit = TimeSpan.FromMilliseconds(20);
+    private static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(10) };
+
+    private readonly Dictionary<int, int> _ports = [];
+    private TestCluster _cluster = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        _cluster = await TestCluster.StartAsync(3, Founding.InitialCluster, server =>
+        {
+            _ports[server.NodeId] = Ports.Next();
+            server.Settings["pgraft.metrics_enabled"] = "on";
+            server.Settings["pgraft.metrics_port"] = Number(_ports[server.NodeId]);
+        });
+        Watch(_cluster);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _cluster.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Http_is_switched_on_off_and_moved_by_reload()
+    {
+        var server = _cluster[1];
+        Assert.Equal(200, await StatusAsync(server, "/livez"));
+
+        server.Settings["pgraft.metrics_enabled"] = "off";
+        await server.ReloadAsync();
+        await Poll.UntilAsync("HTTP is off", () => !IsListening(_ports[1]));
+
+        _ports[1] = Ports.Next();
+        server.Settings["pgraft.metrics_enabled"] = "on";
+        server.Settings["pgraft.metrics_port"] = Number(_ports[1]);
+        await server.ReloadAsync();
+        await Poll.UntilAsync("HTTP is on", () => IsListening(_ports[1]));
+        Assert.Equal(200, await StatusAsync(server, "/livez"));
+        Assert.DoesNotContain("cannot serve HTTP", server.Log(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_port_that_is_taken_costs_a_line_and_nothing_else()
+    {
+        var server = _cluster[1];
+        var worker = server.WorkerPid;
+
+        server.Settings["pgraft.metrics_port"] = Number(_ports[2]);
+        await server.ReloadAsync();
+        await Poll.UntilAsync(
+            "the log says it",
+            () => server.Log().Contains("cannot serve HTTP at", StringComparison.Ordinal));
+
+        Assert.Equal(worker, server.WorkerPid);
+        await TestCluster.FirstWriteAsync(server, "with/a/taken/port");
+    }
+
+    [Fact]
+    public async Task A_thousand_idle_connections_cost_less_than_twenty_megabytes()
+    {
+        var server = await _cluster.LeaderAsync();
+        await ScrapeAsync(server);
+        var before = ServerProcesses.ResidentBytes(server.WorkerPid);
+        var sockets = new List<Socket>();
+        try
+        {
+            for (var i = 0; i < IdleConnections; i++)
+            {
+                sockets.Add(Connect(_ports[server.NodeId]));
+            }
+
+            // All are accepted when the newest is answered; each has been used once, as an idle
+            // connection of a client has.
+            foreach (var socket in sockets)
+            {
+                socket.Send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"u8);
+                Assert.True(socket.Receive(new byte[1024]) > 0);
+            }
+
+            var after = ServerProcesses.ResidentBytes(server.WorkerPid);
+            Note($"{IdleConnections} idle HTTP connections: {(after - before) / 1e6:F1} MB more "
+                + $"than {before / 1e6:F1} MB");
+            Assert.InRange(after - before, long.MinValue, IdleConnectionsLimitBytes);
+        }
+        finally
+        {
+            sockets.ForEach(s => s.Dispose());
+        }
+    }
+
+    [Fact]
+    public async Task A_scrape_under_load_takes_little()
+    {
+        var leader = await _cluster.LeaderAsync();
+        using var done = new CancellationTokenSource();
+        var writers = Enumerable.Range(0, 8).Select(n => WriteAsync(leader, n, done.Token));
+        var load = Task.WhenAll(writers.ToArray());
+        var times = new List<TimeSpan>();
+        for (var i = 0; i < 50; i++)
+        {
+            var start = Stopwatch.GetTimestamp();
+            await ScrapeAsync(leader);
+            times.Add(Stopwatch.GetElapsedTime(start));
+        }
+
+        await done.CancelAsync();
+        var writes = (await load).Sum();
+        times.Sort();
+        Note($"scrape beside {writes} puts: median {times[25].TotalMilliseconds:F1} ms, "
+            + $"95th percentile {times[47].TotalMilliseconds:F1} ms");
+        Assert.True(times[25] < ScrapeLimit, $"{times[25]}");
+    }
+
+    [Fact]
+    public async Task The_history_has_the_failover_and_its_cause()
+    {
+        var first = await _cluster.LeaderAsync();
+        await first.KillAsync();
+        var second = await _cluster.LeaderAsync();
+
+        var last = await second.ScalarAsync<string>(
+            "SELECT concat_ws('|', role, term = pgraft_get_term(), leader_id, cause, "
+            + "now() - changed_at < '1 minute') FROM pgraft.history "
+            + "ORDER BY changed_at DESC LIMIT 1");
+
+        Assert.Equal(
+            $"leader|t|{Number(second.NodeId)}|this node won the election|t", last);
+    }
+
+    [Fact]
+    public async Task Prometheus_scrapes_every_member()
+    {
+        var directory = await TestRun.NewDirectoryAsync("prom");
+        var port = Ports.Next();
+        var config = Path.Combine(directory, "prometheus.yml");
+        var targets = string.Join(", ", _ports.Values.Select(p => $"'127.0.0.1:{Number(p)}'"));
+        await File.WriteAllTextAsync(
+            config,
+            $"""
+            global: {"{"} scrape_interval: 1s, evaluation_interval: 1s {"}"}
+            rule_files: ['{Path.Combine(TestRun.Top, "docs/monitoring/pgraft.rules.yml")}']
+            scrape_configs:
+              - job_name: pgraft
+                static_configs: [{"{"} targets: [{targets}] {"}"}]
+            """,
+            TestContext.Current.CancellationToken);
+        using var prometheus = Background.Start(
+            "/usr/bin/prometheus", $"--config.file={config}",
+            $"--storage.tsdb.path={Path.Combine(directory, "data")}",
+            $"--web.listen-address=127.0.0.1:{Number(port)}");
+
+        try
+        {
+            await QueryUntilAsync(port, "count(up == 1)", "3");
+            await QueryUntilAsync(port, "sum(pgraft_is_leader)", "1");
+            await QueryUntilAsync(
+                port, "max(pgraft_term)", Number((await _cluster[1].ScalarAsync<long>(
+                    "SELECT pgraft_get_term()"))));
+            await _cluster[1].PutAsync("seen/by", "prometheus");
+            await QueryUntilAsync(port, "max(pgraft_kv_puts_total) > 0", "1");
+        }
+        catch (Exception e)
+        {
+            throw new InvalidOperationException($"{e.Message}\n{prometheus.Output}", e);
+        }
+    }
+
+    [Fact]
+    public async Task Haproxy_follows_the_leader_over_a_failover()
+    {
+        var directory = await TestRun.NewDirectoryAsync("haproxy");
+        var (primary, followers) = (Ports.Next(), Ports.Next());
+        var text = await File.ReadAllTextAsync(
+            Path.Combine(TestRun.Top, "docs/monitoring/haproxy.cfg"),
+            TestContext.Current.CancellationToken);
+        foreach (var server in _cluster.Servers)
+        {
+            text = text.Replace(
+                $"10.0.1.1{Number(server.NodeId)}:5432 check port 9100",
+                $"127.0.0.1:{Number(server.Port)} check port {Number(_ports[server.NodeId])}",
+                StringComparison.Ordinal);
+        }
+
+        text = text.Replace("*:5000", $"127.0.0.1:{Number(primary)}", StringComparison.Ordinal)
+            .Replace("*:5001", $"127.0.0.1:{Number(followers)}", StringComparison.Ordinal);
+        var config = Path.Combine(directory, "haproxy.cfg");
+        await File.WriteAllTextAsync(config, text, TestContext.Current.CancellationToken);
+        var first = await _cluster.LeaderAsync();
+        using var haproxy = Background.Start("/usr/sbin/haproxy", "-db", "-f", config);
+
+        await NodeBehindAsync(primary, id => id == first.NodeId);
+        await NodeBehindAsync(followers, id => id != first.NodeId);
+        await first.KillAsync();
+        var second = await _cluster.LeaderAsync();
+        await NodeBehindAsync(primary, id => id == second.NodeId);
+    }
+
+    private static string Number(long number)
+    {
+        return number.ToString(CultureInfo.InvariantCulture);
+    }
+
+    private static Socket Connect(int port)
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
+        {
+            ReceiveTimeout = 20_000,
+        };
+        socket.Connect(IPAddress.Loopback, port);
+        return socket;
+    }
+
+    private static bool IsListening(int port)
+    {
+        try
+        {
+            Connect(port).Dispose();
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task<int> WriteAsync(
+        TestServer server, int number, CancellationToken done)
+    {
+        await using var connection = await server.ConnectAsync();
+        var writes = 0;
+        while (!done.IsCancellationRequested)
+        {
+            await connection.ScalarAsync<bool>(
+                "SELECT pgraft_kv_put($1, 'value')", $"load/{Number(number)}");
+            writes++;
+        }
+
+        return writes;
+    }
+
+    // Through the proxy; while it has no server yet a connection is closed at once.
+    private static Task NodeBehindAsync(int port, Predicate<int> isRight)
+    {
+        return Poll.UntilAsync(
+            $"the right node is behind port {Number(port)}",
+            async () =>
+            {
+                try
+                {
+                    return isRight(await NodeAtAsync(port));
+                }
+                catch (Npgsql.NpgsqlException)
+                {
+                    return false;
+                }
+            });
+    }
+
+    private static async Task<int> NodeAtAsync(int port)
+    {
+        await using var connection = new Npgsql.NpgsqlConnection(
+            $"Host=127.0.0.1;Port={Number(port)};Username={TestRun.SuperUser};"
+            + "Database=postgres;Pooling=false;Timeout=5");
+        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var command = new Npgsql.NpgsqlCommand(
+            "SELECT current_setting('pgraft.node_id')", connection);
+        var id = await command.ExecuteScalarAsync(TestContext.Current.CancellationToken);
+        return int.Parse((string)id!, CultureInfo.InvariantCulture);
+    }
+
+    private static Task QueryUntilAsync(int port, string query, string expected)
+    {
+        return Poll.UntilAsync(
+            $"{query} is {expected}",
+            async () =>
+            {
+                try
+                {
+                    var answer = await Http.GetStringAsync(new Uri(
+                        $"http://127.0.0.1:{Number(port)}/api/v1/query?query="
+                        + Uri.EscapeDataString(query)));
+                    using var json = JsonDocument.Parse(answer);
+                    var rows = json.RootElement.GetProperty("data").GetProperty("result");
+                    return rows.GetArrayLength() == 1
+                        && rows[0].GetProperty("value")[1].GetString() == expected;
+                }
+                catch (HttpRequestException)
+                {
+                    return false;
+                }
+            });
+    }
+
+    private Task<string> ScrapeAsync(TestServer server)
+    {
+        return Http.GetStringAsync(UrlOf(server, "/metrics"));
+    }
+
+    private async Task<int> StatusAsync(TestServer server, string path)
+    {
+        using var answer = await Http.GetAsync(UrlOf(server, path));
+        return (int)answer.StatusCode;
+    }
+
+    private Uri UrlOf(TestServer server, string path)
+    {
+        return new Uri($"http://127.0.0.1:{Number(_ports[server.NodeId])}{path}");
+    }
+}

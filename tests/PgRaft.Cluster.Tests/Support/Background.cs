@@ -1,0 +1,64 @@
+// A program that runs beside a test until it is disposed of.
+//
+// Threading: one test. Failure: its output is in Output; it is ended by its own process id.
+
+using System.Diagnostics;
+using System.Text;
+
+namespace PgRaft.Cluster.Tests.Support;
+
+internal sealed class Background : IDisposable
+{
+    private readonly Process _process;
+    private readonly StringBuilder _output = new();
+
+    private Background(Process process)
+    {
+        _process = process;
+        process.OutputDataReceived += (_, line) => Add(line.Data);
+        process.ErrorDataReceived += (_, line) => Add(line.Data);
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+    }
+
+    public string Output
+    {
+        get
+        {
+            lock (_output)
+            {
+                return _output.ToString();
+            }
+        }
+    }
+
+    /// <summary>Starts a program of Debian's; skips the test where it is not installed.</summary>
+    public static Background Start(string program, params string[] arguments)
+    {
+        Assert.SkipUnless(File.Exists(program), $"{program} is not installed");
+        return new Background(Process.Start(new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!);
+    }
+
+    public void Dispose()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+            _process.WaitForExit();
+        }
+
+        _process.Dispose();
+    }
+
+    private void Add(string? line)
+    {
+        lock (_output)
+        {
+            _output.AppendLine(line);
+        }
+    }
+}

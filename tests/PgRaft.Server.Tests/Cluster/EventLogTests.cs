@@ -1,0 +1,73 @@
+// One line per event that matters, and none when nothing happens.
+using PgRaft.Consensus;
+using PgRaft.Server.Protocol;
+using PgRaft.Server.Tests.Fakes;
+
+using Xunit;
+
+namespace PgRaft.Server.Tests.Cluster;
+
+public class EventLogTests
+{
+    private const int Started = 101;
+    private const int Elected = 111;
+    private const int Deposed = 112;
+    private const int ElectionTimeout = 114;
+    private const int NoMajority = 115;
+    private const int Follows = 116;
+    private const int ConnectionFailed = 201;
+    private const int ConnectionRestored = 202;
+
+    [Fact]
+    public async Task The_life_of_a_cluster_is_told_once_per_event()
+    {
+        await using var cluster = await HostCluster.StartAsync(isFounded: true);
+        int leader = await cluster.WaitForLeaderAsync();
+        int[] others = [.. cluster.Running().Where(id => id != leader)];
+        Assert.Equal(1, Count(cluster, leader, Started));
+        Assert.Equal(1, Count(cluster, leader, Elected));
+        Assert.All(others, id => Assert.Equal(1, Count(cluster, id, Follows)));
+
+        int timeouts = Count(cluster, leader, ElectionTimeout);
+        foreach (int id in others)
+            await cluster.StopNodeAsync(id);
+        await Eventually.TrueAsync(
+            () => Count(cluster, leader, ElectionTimeout) == timeouts + 1, "the timeout is told");
+        Assert.Equal(NodeRole.Follower, cluster.Statuses[leader - 1].Last.Node.Role);
+        Assert.Equal(1, Count(cluster, leader, NoMajority));
+        Assert.Equal(1, Count(cluster, leader, Deposed));
+        Assert.All(others, id => Assert.Equal(1, cluster.Log(leader).Records.Count(
+            r => r.EventId == ConnectionFailed
+                && r.Text.Contains($"node {id} ", StringComparison.Ordinal))));
+
+        foreach (int id in others)
+            await cluster.StartNodeAsync(id);
+        await cluster.WaitForLeaderAsync();
+        await Eventually.TrueAsync(
+            () => Count(cluster, leader, ConnectionRestored) == others.Length,
+            "connections are restored");
+        Assert.Equal(timeouts + 1, Count(cluster, leader, ElectionTimeout));
+    }
+
+    // Ten lines an hour would be one in six minutes; the test looks at some seconds.
+    [Fact]
+    public async Task A_quiet_cluster_logs_nothing()
+    {
+        await using var cluster = await HostCluster.StartAsync(isFounded: true);
+        await cluster.WaitForLeaderAsync();
+        await cluster.CallAsync(1, RequestCode.KvPut, "key", "value", 0L);
+        await cluster.WaitForEqualAsync();
+        int before = Lines(cluster);
+
+        // The length of the observation; nothing is waited for.
+        await Task.Delay(TimeSpan.FromSeconds(8), TestContext.Current.CancellationToken);
+
+        Assert.Equal(before, Lines(cluster));
+    }
+
+    private static int Count(HostCluster cluster, int id, int eventId) =>
+        cluster.Log(id).Records.Count(r => r.EventId == eventId);
+
+    private static int Lines(HostCluster cluster) =>
+        Enumerable.Range(1, 3).Sum(id => cluster.Log(id).Records.Count);
+}
