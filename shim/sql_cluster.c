@@ -15,7 +15,7 @@
 #define NODE_COLUMNS 5
 #define CHANGE_COLUMNS 2
 #define ENDPOINT_COLUMNS 6
-#define CHANGE_COLUMNS 5
+#define HISTORY_COLUMNS 5
 
 #define LARGEST_GOOD_SIZE 7
 
@@ -200,7 +200,7 @@ pgraft_get_leadership_changes(PG_FUNCTION_ARGS)
 	PgraftRequest request;
 
 	pgraft_request_init(&request, PGRAFT_REQ_HISTORY, false, "get the leadership changes");
-	return pgraft_return_set(fcinfo, &request, CHANGE_COLUMNS);
+	return pgraft_return_set(fcinfo, &request, HISTORY_COLUMNS);
 }
 
 Datum

@@ -1,6 +1,6 @@
 // HTTP on real servers: reload, what clients cost, Prometheus and HAProxy from Debian, the history.
 //
-// Threading: the tests share one cluster and run one after the other.
+// Threading: one test at a time, each with a cluster of its own. Failure: as the test's own.
 
 using System.Diagnostics;
 using System.Globalization;
@@ -24,18 +24,12 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        _cluster = await TestCluster.StartAsync(3, Founding.InitialCluster, server =>
+        _cluster = await NewClusterAsync(3, Founding.InitialCluster, server =>
         {
             _ports[server.NodeId] = Ports.Next();
             server.Settings["pgraft.metrics_enabled"] = "on";
             server.Settings["pgraft.metrics_port"] = Number(_ports[server.NodeId]);
         });
-        Watch(_cluster);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _cluster.DisposeAsync();
     }
 
     [Fact]
@@ -244,7 +238,7 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
     private static async Task<int> WriteAsync(
         TestServer server, int number, CancellationToken done)
     {
-        await using var connection = await server.ConnectAsync();
+        await using var connection = await server.OpenAsync();
         var writes = 0;
         while (!done.IsCancellationRequested)
         {
@@ -276,14 +270,11 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
 
     private static async Task<int> NodeAtAsync(int port)
     {
-        await using var connection = new Npgsql.NpgsqlConnection(
+        await using var connection = await TestServer.OpenAsync(
             $"Host=127.0.0.1;Port={Number(port)};Username={TestRun.SuperUser};"
-            + "Database=postgres;Pooling=false;Timeout=5");
-        await connection.OpenAsync(TestContext.Current.CancellationToken);
-        await using var command = new Npgsql.NpgsqlCommand(
-            "SELECT current_setting('pgraft.node_id')", connection);
-        var id = await command.ExecuteScalarAsync(TestContext.Current.CancellationToken);
-        return int.Parse((string)id!, CultureInfo.InvariantCulture);
+            + "Database=postgres;Pooling=false;Timeout=5;SSL Mode=Disable");
+        var id = await connection.ScalarAsync<string>("SELECT current_setting('pgraft.node_id')");
+        return int.Parse(id, CultureInfo.InvariantCulture);
     }
 
     private static Task QueryUntilAsync(int port, string query, string expected)
