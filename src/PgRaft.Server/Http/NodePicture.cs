@@ -1,8 +1,8 @@
 // The node at one moment, and what may be concluded from it: the same conclusions for every path,
 // so that no two of them contradict each other.
 //
-// A leader counts as known only while its lease, or to a follower its last sign of life, holds. That
-// proves a majority. Its absence proves nothing: whether there is one is unknown then, not false.
+// A leader counts as known only while its lease, or to a follower its last sign of life, holds.
+// That proves a majority. Its absence proves nothing: whether there is one is unknown then, not false.
 // Threading: immutable. Failure: none.
 using System.Diagnostics;
 using System.Globalization;

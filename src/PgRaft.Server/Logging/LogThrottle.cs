@@ -1,4 +1,5 @@
-// Bounds how often one event is logged, so that no fault, however it repeats, fills the server's log.
+// Bounds how often one event is logged, so that no fault, however it repeats, fills the server's
+// log.
 // Errors and debug records are not bounded: the first end something, the second were asked for.
 // Threading: any thread; one short lock. Failure: none; what is left out is counted, and said with
 // the next record of the event.
