@@ -266,8 +266,8 @@ public sealed class RequestGuardTests
                 self with { NodeId = 3, Port = TestNode.FreePort() },
             ]);
         await cluster[1].StartAsync(TestCluster.Limit);
-        await using var leader = FakePeer.Call(self, 2);
-        await using var other = FakePeer.Call(self, 3);
+        await using var leader = cluster[1].CallAs(2);
+        await using var other = cluster[1].CallAs(3);
         await AppendAsync(leader, 5, 0, 0);
 
         Assert.False((await VoteAsync(other, 6, 1000, 5)).Granted, "Without consent.");
@@ -290,7 +290,7 @@ public sealed class RequestGuardTests
         var (leader, followers) = await cluster.RolesAsync();
         await cluster.UntilAsync(() => leader.Node.HoldsLease, "the lease");
         long term = leader.Node.Status.Term;
-        await using var channel = FakePeer.Call(leader.Address, followers[1].Address.NodeId);
+        await using var channel = leader.CallAs(followers[1].Address.NodeId);
         var (_, granted) = await VoteAsync(channel, term + 1, 1000, term, consentTerm: term);
         Assert.False(granted);
         Assert.Equal((term, NodeRole.Leader), (leader.Node.Status.Term, leader.Node.Status.Role));

@@ -191,8 +191,8 @@ public sealed class TransferGuardTests
         var target = followers[0];
         long term = target.Node.Status.Term;
         long last = target.Node.Status.LastIndex;
-        await using var other = FakePeer.Call(target.Address, followers[1].Address.NodeId);
-        await using var chosen = FakePeer.Call(target.Address, leader.Address.NodeId);
+        await using var other = target.CallAs(followers[1].Address.NodeId);
+        await using var chosen = target.CallAs(leader.Address.NodeId);
 
         Assert.False(await AskAsync(other, term, last), "Not the leader.");
         Assert.False(await AskAsync(chosen, term - 1, last), "Of another term.");
@@ -216,11 +216,11 @@ public sealed class TransferGuardTests
                 self with { NodeId = 3, Port = TestNode.FreePort() },
             ]);
         await cluster[1].StartAsync(TestCluster.Limit);
-        await using var leader = FakePeer.Call(self, 2);
+        await using var leader = cluster[1].CallAs(2);
         await HeartbeatAsync(leader);
         using var stop = new CancellationTokenSource();
         var beating = Enumerable.Range(0, 2).Select(
-            _ => Task.Run(() => HeartbeatsAsync(self, stop.Token))).ToArray();
+            _ => Task.Run(() => HeartbeatsAsync(cluster[1], stop.Token))).ToArray();
         var clock = System.Diagnostics.Stopwatch.StartNew();
 
         Assert.True(await AskAsync(leader, 5, 0));
@@ -231,9 +231,9 @@ public sealed class TransferGuardTests
         await Task.WhenAll(beating);
     }
 
-    private static async Task HeartbeatsAsync(MemberAddress target, CancellationToken stop)
+    private static async Task HeartbeatsAsync(TestNode target, CancellationToken stop)
     {
-        await using var leader = FakePeer.Call(target, 2);
+        await using var leader = target.CallAs(2);
         while (!stop.IsCancellationRequested)
         {
             await HeartbeatAsync(leader);
