@@ -56,17 +56,30 @@ public sealed class ReadGuardTests
     // Ten megabytes in entries that each fill a segment, so that the log is compacted.
     private static async Task FillAsync(TestCluster cluster, TestNode node)
     {
-        await cluster.LeaderAsync();
         byte[] value = new byte[250_000];
         for (int i = 0; i < 40; i++)
         {
-            await node.Node.ProposeAsync(
-                CommandEncoder.KvPut(Encoding.UTF8.GetBytes($"k{i}"), value), 0,
-                TestCluster.Limit);
+            var command = CommandEncoder.KvPut(Encoding.UTF8.GetBytes($"k{i}"), value);
+            await cluster.UntilAsync(() => ProposedAsync(cluster, node, command), "a write");
         }
 
         await cluster.UntilAsync(
             () => node.Node.Status.FirstIndex > 10, "the log to be compacted");
+    }
+
+    // Again when a busy machine has cost the leadership meanwhile.
+    private static async Task<bool> ProposedAsync(TestCluster cluster, TestNode node, byte[] command)
+    {
+        await cluster.LeaderAsync();
+        try
+        {
+            await node.Node.ProposeAsync(command, 0, TestCluster.Limit);
+            return true;
+        }
+        catch (PgraftException e) when (e.Code == StatusCode.NotLeader)
+        {
+            return false;
+        }
     }
 
     // Votes and takes entries until it is silent; from then on the other peer gets a piece in the

@@ -36,7 +36,7 @@ INSERT INTO test.calls (call) VALUES
 	('pgraft_kv_put(''key'', ''value'')'), ('pgraft_kv_get(''key'')'),
 	('pgraft_kv_get(''key'', ''local'')'), ('pgraft_kv_delete(''key'')'),
 	('pgraft_kv_cas(''key'', 0, ''value'')'), ('pgraft_kv_exists(''key'')'),
-	('pgraft_kv_list_keys()'),
+	('pgraft_kv_list_keys()'), ('pgraft_transfer_leadership()'),
 	('pgraft_snapshot()'), ('pgraft_backup(''/tmp/no-quorum.backup'')'),
 	('pgraft_backup_info(''/no/such/file'')'), ('pgraft_restore(''/no/such/file'')'),
 	('pgraft_recover_cluster(''other-cluster'')');
