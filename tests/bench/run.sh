@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures pgraft on three servers on this machine, beside what it is made of (a write and its
 # fdatasync, a round trip on loopback) and beside etcd where that is installed, all in one run:
-# compare its lines with each other, never with another run's (docs/performance.md).
+# compare its lines with each other, never with another run's.
 #
 #   tests/bench/run.sh [SECONDS PER LINE, default 5]
 #

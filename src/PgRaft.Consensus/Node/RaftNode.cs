@@ -175,7 +175,12 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     }
 
     /// <summary>The founding this node belongs to; 0 = none yet.</summary>
-    internal long FoundingId => Disk.Configurations.Latest.Configuration.FoundingId;
+    /// <remarks>Only as a member: one that catches up passes through configurations of before the
+    /// cluster went on alone, which have the old founding.</remarks>
+    internal long FoundingId =>
+        Disk.Configurations.Latest.Configuration is var latest && latest.Contains(SelfId)
+            ? latest.FoundingId
+            : 0;
 
     /// <summary>Whether this node has neither a configuration nor an entry.</summary>
     internal bool IsBlank => FoundingId == 0 && Disk.Log.LastIndex == 0;

@@ -21,8 +21,13 @@ public sealed class ReferenceTests : ServerTest
     // Arguments as one would call with them; columns where the function returns rows of them.
     private const string FunctionRows = """
         SELECT format('%s(%s)', p.oid::regproc,
-                CASE WHEN 'o' = ANY (p.proargmodes) THEN ''
-                     ELSE replace(pg_get_function_arguments(p.oid), '::text', '') END),
+                CASE WHEN 'o' = ANY (p.proargmodes) THEN
+                    coalesce((SELECT string_agg(a.name || ' ' || format_type(a.type, NULL), ', '
+                            ORDER BY a.place)
+                        FROM unnest(p.proargnames, p.proallargtypes, p.proargmodes)
+                            WITH ORDINALITY a(name, type, mode, place) WHERE a.mode = 'i'), '')
+                ELSE regexp_replace(
+                    pg_get_function_arguments(p.oid), '::[a-z]+', '', 'g') END),
             coalesce((SELECT string_agg(a.name || ' ' || format_type(a.type, NULL), ', '
                         ORDER BY a.place)
                 FROM unnest(p.proargnames, p.proallargtypes, p.proargmodes)

@@ -68,7 +68,8 @@ public sealed class ReadGuardTests
     }
 
     // Again when a busy machine has cost the leadership meanwhile.
-    private static async Task<bool> ProposedAsync(TestCluster cluster, TestNode node, byte[] command)
+    private static async Task<bool> ProposedAsync(
+        TestCluster cluster, TestNode node, byte[] command)
     {
         await cluster.LeaderAsync();
         try
