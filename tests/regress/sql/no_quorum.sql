@@ -29,6 +29,7 @@ INSERT INTO test.calls (call) VALUES
 	('pgraft.get_endpoint_status()'), ('pgraft_log_get_stats()'),
 	('pgraft_log_get_replication_status()'), ('pgraft_kv_get_stats()'), ('pgraft_set_debug(false)'),
 	('pgraft_init()'), ('pgraft_add_node(4, ''127.0.0.1'', 7004)'), ('pgraft_remove_node(2)'),
+	('pgraft_update_node(2, ''127.0.0.1'', 7004)'), ('pgraft_transfer_leadership(2)'),
 	('pgraft_test()'),
 	('pgraft_replicate_entry(''data'')'), ('pgraft_log_append(1, ''data'')'),
 	('pgraft_log_commit(1)'), ('pgraft_log_apply(1)'), ('pgraft_log_get_entry(1)'),
