@@ -20,7 +20,7 @@ internal sealed partial class Applier : IAsyncDisposable
     private const int BatchEntries = 512;
     private const int BatchBytes = 1024 * 1024;
 
-    // So few entries, and so small, that applying them takes less than waking the thread that would.
+    // So few entries, and so small, that applying them takes less than waking the thread for it.
     private const int FewEntries = 4;
     private const int FewBytes = 64 * 1024;
     private readonly StateMachine _stateMachine;

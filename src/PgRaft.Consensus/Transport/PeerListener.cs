@@ -30,6 +30,9 @@ internal sealed partial class PeerListener : IAsyncDisposable
     private const int MaxConcurrentRequests = 256;
     private static readonly TimeSpan HelloTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan QuietPeriod = TimeSpan.FromMinutes(1);
+
+    // Of a refused request's connection, for what else is under way on it.
+    private static readonly TimeSpan OthersTime = TimeSpan.FromSeconds(1);
     private readonly IPeerHandler _handler;
     private readonly ILogger _logger;
     private readonly List<Socket> _listeners = [];
@@ -275,11 +278,36 @@ internal sealed partial class PeerListener : IAsyncDisposable
                 Complain($"node {peer.NodeId}", $"{request.Type} failed: {e.Message}");
             }
 
+            await LetOthersEndAsync(turns, token).ConfigureAwait(false);
             await frames.DisposeAsync().ConfigureAwait(false);
         }
         finally
         {
             ReleaseTurn(turns);
+        }
+    }
+
+    // Whoever is refused one request may have others under way that are not: a leader that has its
+    // own removal forwarded goes on reading meanwhile, and the answer is lost with the connection.
+    private static async Task LetOthersEndAsync(SemaphoreSlim? turns, CancellationToken token)
+    {
+        if (turns is null)
+        {
+            return;
+        }
+
+        using var limit = new CancellationTokenSource(OthersTime);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(token, limit.Token);
+        try
+        {
+            for (int others = 1; others < MaxConcurrentRequests; others++)
+            {
+                await turns.WaitAsync(either.Token).ConfigureAwait(false);
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+        {
+            // The connection has ended, or they take too long.
         }
     }
 
