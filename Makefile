@@ -8,7 +8,7 @@
 PG_CONFIG ?= pg_config
 SHIM_OBJECTS := pgraft guc guc_check initial_cluster shmem worker core_loader core_wire core_client \
 	status_map log_bridge sql_result sql_status sql_cluster sql_log sql_kv \
-	sql_recovery
+	sql_recovery sql_health sql_settings
 
 ifdef PGRAFT_SHIM_BUILD
 

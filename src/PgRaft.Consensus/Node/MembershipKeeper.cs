@@ -74,6 +74,7 @@ internal sealed class MembershipKeeper(
             }
 
             _remotes.Clear();
+            node.Versions.Others([]);
             _local = null;
         }
     }
@@ -152,6 +153,7 @@ internal sealed class MembershipKeeper(
             }
 
             _remotes.Remove(candidate.Address.NodeId);
+            node.Versions.Others(_remotes.Keys);
         }
 
         candidate.Dispose();
@@ -206,6 +208,7 @@ internal sealed class MembershipKeeper(
             {
                 remote = NewRemote(address);
                 _remotes.Add(address.NodeId, remote);
+                node.Versions.Others(_remotes.Keys);
             }
 
             return remote;
@@ -215,7 +218,8 @@ internal sealed class MembershipKeeper(
     private RemoteMember NewRemote(MemberAddress address)
     {
         Hello MyHello(ChannelKind kind) => node.Hello(kind, address.NodeId);
-        var peer = new Peer(address, MyHello, ((IMemberHost)node).Clock, logger);
+        var peer = new Peer(
+            address, MyHello, ((IMemberHost)node).Clock, logger, node.Versions.Heard);
         return new RemoteMember(address, peer, node);
     }
 
@@ -227,6 +231,8 @@ internal sealed class MembershipKeeper(
             {
                 _remotes.Remove(gone);
             }
+
+            node.Versions.Others(_remotes.Keys);
         }
 
         if (!wanted.Contains(self.NodeId))

@@ -33,6 +33,10 @@ public sealed partial class RaftNode
                 SnapshotIndex = disk.Snapshots.Current?.Index ?? 0,
                 SnapshotTerm = disk.Snapshots.Current?.Term ?? 0,
                 DiskBytes = disk.Log.DiskBytes + (disk.Snapshots.Current?.TotalBytes ?? 0),
+                KnownCommitIndex = Math.Max(
+                    log.CommitIndex, Volatile.Read(ref _leaderCommitIndex)),
+                NoQuorumDeadlineNs = _quorum.LostUntilNs,
+                LiveMembers = _quorum.Live,
                 Members = disk.Configurations.At(log.CommitIndex).Configuration.Count,
                 MessagesProcessed = _requests?.Messages ?? 0,
                 HeartbeatsSent = Volatile.Read(ref _heartbeatsSent),
@@ -40,6 +44,9 @@ public sealed partial class RaftNode
             };
         }
     }
+
+    /// <inheritdoc/>
+    public int DataVersion => Versions.Written;
 
     /// <inheritdoc/>
     public int LeaderId => _engine is null ? 0 : View.Current(Log.Term, out _);
@@ -62,6 +69,58 @@ public sealed partial class RaftNode
 
         return [.. Membership.Remotes.Select(r => ProgressOf(r, tenure.Term))];
     }
+
+    /// <inheritdoc/>
+    public NodeFacts GetFacts()
+    {
+        int leaderId = View.Current(Log.Term, out _);
+        return new NodeFacts(
+            [.. Disk.Configurations.At(Log.CommitIndex).Configuration.Addresses
+                .Select(a => a.NodeId == SelfId ? OwnView(a) : PeerViewOf(a, leaderId))],
+            Disk.Log.SyncTimes.MeanMs,
+            DataVersion);
+    }
+
+    private PeerView OwnView(MemberAddress address) => new(address, true, null)
+    {
+        Version = _options.Version,
+        Protocol = Versions.Own.Protocol.Newest,
+        DataVersion = Versions.Own.Data.Newest,
+        ElectionTimeoutMs = _options.ElectionTimeoutMs,
+    };
+
+    private PeerView PeerViewOf(MemberAddress address, int leaderId)
+    {
+        var peer = Membership.FindPeer(address.NodeId);
+        var heard = Versions.Of(address.NodeId);
+        long heardAt = Math.Max(
+            peer?.Contact.LastAnswer ?? 0, View.LeaderSeenAt(address.NodeId));
+        return new PeerView(address, IsAlive(peer, heardAt), SinceMs(heardAt))
+        {
+            RoundTripMs = peer?.Contact.RoundTrip.SmoothedMs,
+            LatencyMs = peer?.Contact.RoundTrip.LeastMs,
+            Version = heard?.Version,
+            Protocol = heard?.Protocol,
+            DataVersion = heard?.DataVersion,
+            ElectionTimeoutMs = heard?.ElectionTimeoutMs,
+            LastError = peer?.LastError,
+        };
+    }
+
+    private bool? IsAlive(Peer? peer, long heardAt)
+    {
+        bool isRecent = heardAt != 0
+            && _options.Clock.GetElapsedTime(heardAt).TotalMilliseconds < Recently;
+        return isRecent ? true
+            : peer?.Contact.FailedWithin(TimeSpan.FromMilliseconds(Recently)) == true ? false
+            : null;
+    }
+
+    private long? SinceMs(long timestamp) => timestamp == 0
+        ? null
+        : (long)_options.Clock.GetElapsedTime(timestamp).TotalMilliseconds;
+
+    private int Recently => _options.ElectionTimeoutMs * 2;
 
     private NodeRole Role()
     {
@@ -104,11 +163,8 @@ public sealed partial class RaftNode
         string state = !active ? "unreachable"
             : contact.SendingSnapshot ? "snapshot"
             : match > 0 ? "replicate" : "probe";
-        long? lastContactMs = contact.LastAnswer == 0
-            ? null
-            : (long)_options.Clock.GetElapsedTime(contact.LastAnswer).TotalMilliseconds;
         return new FollowerProgress(
             remote.Address.NodeId, match, next, active, Disk.Log.LastIndex - match,
-            lastContactMs, state);
+            SinceMs(contact.LastAnswer), state);
     }
 }

@@ -32,6 +32,7 @@ internal sealed partial class PeerListener : IAsyncDisposable
     private static readonly TimeSpan QuietPeriod = TimeSpan.FromMinutes(1);
     private readonly IPeerHandler _handler;
     private readonly ILogger _logger;
+    private readonly Refusals _refusals;
     private readonly List<Socket> _listeners = [];
     private readonly List<Task> _acceptLoops = [];
     private readonly CancellationTokenSource _closing = new();
@@ -43,6 +44,7 @@ internal sealed partial class PeerListener : IAsyncDisposable
     {
         _handler = handler;
         _logger = logger;
+        _refusals = new Refusals(logger);
     }
 
     /// <summary>Binds and starts accepting.</summary>
@@ -189,19 +191,40 @@ internal sealed partial class PeerListener : IAsyncDisposable
 
         var mine = _handler.Greeting(peer);
         var answer = new FrameWriter();
-        if (peer.Refusal(mine) is { } reason)
+        string? reason = ReasonToRefuse(peer, mine, from);
+        if (reason is null)
         {
-            Complain(from, reason);
+            mine.Write(answer.Byte(0));
+        }
+        else
+        {
             answer.Byte(1).Text(reason);
-            await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token)
-                .ConfigureAwait(false);
-            return null;
         }
 
-        mine.Write(answer.Byte(0));
         await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token)
             .ConfigureAwait(false);
-        return peer;
+        return reason is null ? peer : null;
+    }
+
+    private string? ReasonToRefuse(Hello peer, Hello mine, string from)
+    {
+        if (peer.IdentityRefusal(mine) is { } identity)
+        {
+            Complain(from, identity);
+            return identity;
+        }
+
+        string? versions = peer.VersionRefusal(mine);
+        if (versions is null)
+        {
+            _refusals.Accepted(peer.NodeId);
+        }
+        else
+        {
+            _refusals.Refused(peer.NodeId, from, versions);
+        }
+
+        return versions;
     }
 
     // Null when whoever connected left without a word.

@@ -11,6 +11,7 @@ internal enum RequestCode
     Test = 5,
     SetDebug = 6,
     TransferLeadership = 7,
+    Health = 9,
     LogAppend = 10,
     LogWaitCommit = 11,
     LogWaitApply = 12,
@@ -29,6 +30,7 @@ internal enum RequestCode
     Snapshot = 30,
     Backup = 31,
     RecoverCluster = 32,
+    Findings = 33,
     Restore = 34,
     BackupInfo = 35,
 }
