@@ -156,7 +156,8 @@ public sealed record PeerView(MemberAddress Address, bool? IsAlive, long? LastCo
 
 /// <summary>What a node has measured and heard: the facts behind its findings.</summary>
 /// <param name="Peers">All members of the committed configuration, this node included.</param>
-/// <param name="SyncMs">Decaying mean of a sync of the log, in ms; null = none yet.</param>
+/// <param name="SyncMs">Decaying mean of a sync of the log, in ms, or the time of the one under way
+/// if that is longer; null = none yet.</param>
 /// <param name="DataVersion">Newest data version that every member is known to read.</param>
 public sealed record NodeFacts(IReadOnlyList<PeerView> Peers, double? SyncMs, int DataVersion);
 

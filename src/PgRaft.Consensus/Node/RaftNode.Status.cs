@@ -77,9 +77,13 @@ public sealed partial class RaftNode
         return new NodeFacts(
             [.. Disk.Configurations.At(Log.CommitIndex).Configuration.Addresses
                 .Select(a => a.NodeId == SelfId ? OwnView(a) : PeerViewOf(a, leaderId))],
-            Disk.Log.SyncTimes.MeanMs,
+            SyncMs(),
             DataVersion);
     }
+
+    // A sync that has not returned is not in the mean yet.
+    private double? SyncMs() =>
+        Disk.Log.SyncTimes.MeanMs is { } mean ? Math.Max(mean, Disk.Log.BusyMs) : null;
 
     private PeerView OwnView(MemberAddress address) => new(address, true, null)
     {
