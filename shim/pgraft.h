@@ -24,7 +24,10 @@
 
 #include "pgraft_abi.h"
 
+/* Tests of upgrades build a next release (make NEXT=1). */
+#ifndef PGRAFT_VERSION
 #define PGRAFT_VERSION "1.0"
+#endif
 
 /* ---- guc.c: settings ---- */
 

@@ -161,8 +161,7 @@ internal sealed class PeerChannel : IAsyncDisposable
         var reader = new BodyReader(answer.Body);
         if (reader.Byte() != 0)
         {
-            throw new PeerRefusedException(
-                $"node {_target.NodeId} refused the connection: {reader.Text()}");
+            throw Refused(mine, reader);
         }
 
         var theirs = Hello.Read(reader.Rest);
@@ -179,5 +178,19 @@ internal sealed class PeerChannel : IAsyncDisposable
         }
 
         PeerElectionTimeoutMs = theirs.ElectionTimeoutMs;
+    }
+
+    // A member that refuses this one for its version says its own.
+    private PeerRefusedException Refused(Hello mine, BodyReader reader)
+    {
+        string reason = reader.Text();
+        if (!reader.Rest.IsEmpty && Hello.Read(reader.Rest) is var theirs
+            && theirs.IdentityRefusal(mine) is null)
+        {
+            _heard?.Invoke(theirs);
+        }
+
+        return new PeerRefusedException(
+            $"node {_target.NodeId} refused the connection: {reason}");
     }
 }

@@ -191,40 +191,40 @@ internal sealed partial class PeerListener : IAsyncDisposable
 
         var mine = _handler.Greeting(peer);
         var answer = new FrameWriter();
-        string? reason = ReasonToRefuse(peer, mine, from);
-        if (reason is null)
+        string? stranger = peer.IdentityRefusal(mine);
+        string? reason = stranger ?? peer.VersionRefusal(mine);
+        answer.Byte(reason is null ? (byte)0 : (byte)1);
+        if (reason is not null)
         {
-            mine.Write(answer.Byte(0));
+            answer.Text(reason);
         }
-        else
+
+        if (stranger is null)
         {
-            answer.Byte(1).Text(reason);
+            mine.Write(answer);
         }
+
+        Note(peer.NodeId, from, stranger, reason);
 
         await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token)
             .ConfigureAwait(false);
         return reason is null ? peer : null;
     }
 
-    private string? ReasonToRefuse(Hello peer, Hello mine, string from)
+    private void Note(int nodeId, string from, string? stranger, string? reason)
     {
-        if (peer.IdentityRefusal(mine) is { } identity)
+        if (stranger is not null)
         {
-            Complain(from, identity);
-            return identity;
+            Complain(from, stranger);
         }
-
-        string? versions = peer.VersionRefusal(mine);
-        if (versions is null)
+        else if (reason is not null)
         {
-            _refusals.Accepted(peer.NodeId);
+            _refusals.Refused(nodeId, from, reason);
         }
         else
         {
-            _refusals.Refused(peer.NodeId, from, versions);
+            _refusals.Accepted(nodeId);
         }
-
-        return versions;
     }
 
     // Null when whoever connected left without a word.
