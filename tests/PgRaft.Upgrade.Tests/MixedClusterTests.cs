@@ -167,7 +167,7 @@ public sealed class MixedClusterTests : ServerTest
 
         await MoveAsync(stray, Releases.Next);
         await cluster.AgreedStateAsync();
-        await leader.WaitForLogAsync("node 3 is no longer refused");
+        await leader.WaitForLogAsync("connection to node 3 at .* restored");
     }
 
     private async Task<TestCluster> MixedAsync(Action<TestServer>? configure = null)

@@ -1,5 +1,5 @@
-// The rolling upgrade of docs/upgrading.md, its commands as written, on a cluster that is written to
-// all the while; and the update of the extension, with a second version script.
+// The rolling upgrade of docs/upgrading.md, its commands as written, on a cluster that is written
+// to all the while; and the update of the extension, with a second version script.
 //
 // Installing is the one step that is not a command of the page: here the server's programs are
 // changed for those of the next release.
@@ -177,8 +177,8 @@ public sealed class RollingUpgradeTests : ServerTest
     {
         public Steps(DocPage page)
         {
-            var blocks = page.Blocks.Where(b => b.Kind is "sql member" or "sql leader" or "sh member")
-                .ToArray();
+            var blocks = page.Blocks
+                .Where(b => b.Kind is "sql member" or "sql leader" or "sh member").ToArray();
             Assert.Equal(
                 [
                     "sql member", "sh member", "sh member", "sql member", "sql leader",

@@ -63,9 +63,11 @@ public sealed class VersionTests
         await stray.StartAsync(TestCluster.Limit);
 
         int id = stray.Address.NodeId;
-        string why = $@"node {id} \(pgraft 3.0\) speaks peer protocol {TooNew.Protocol}, but node ";
-        string their = $@"failed: node {id} refused the connection: node \d \(pgraft test\) speaks "
-            + $@"peer protocol {Now.Protocol}, but node {id} \(pgraft 3.0\) speaks {TooNew.Protocol}";
+        string why = $@"node {id} \(pgraft 3.0\) speaks peer protocol {TooNew.Protocol}, "
+            + "but node ";
+        string their = $@"failed: node {id} refused the connection: node \d \(pgraft test\) "
+            + $@"speaks peer protocol {Now.Protocol}, but node {id} \(pgraft 3.0\) speaks "
+            + $"{TooNew.Protocol}";
         await cluster.UntilAsync(
             () => Lines(cluster, $"node {id} is refused, calling from .*{why}").Length > 0,
             "the refusal to be logged by who was called");
@@ -95,8 +97,14 @@ public sealed class VersionTests
         stray.Versions = Now;
         await stray.StartAsync(TestCluster.Limit);
         await cluster.AgreeAsync();
-        Assert.NotEmpty(Lines(cluster, $"node {id} is no longer refused"));
         Assert.NotEmpty(Lines(cluster, $"connection to node {id} at .* restored"));
+
+        // A follower calls nobody; when it does, that is said as well.
+        await using var channel = (await cluster.LeaderAsync()).CallAs(id);
+        await channel.CallAsync(
+            MessageType.PreVote, new FrameWriter().Int64(0).Int64(0).Int64(0),
+            TimeSpan.FromSeconds(10), TestCluster.Limit);
+        Assert.NotEmpty(Lines(cluster, $"node {id} is no longer refused"));
     }
 
     // One that is away is another matter than one that refuses, and both are said.
