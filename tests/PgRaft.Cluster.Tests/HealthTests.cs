@@ -190,7 +190,7 @@ public sealed class HealthTests : ServerTest
     [Fact]
     public async Task A_slow_disk_is_measured_and_named()
     {
-        var faults = await Faults.CreateAsync();
+        var faults = await Preload.CreateAsync();
         var cluster = await NewClusterAsync(
             1, Founding.AddNode, s => s.BinDirectory = faults.BinDirectory);
         var server = cluster[1];

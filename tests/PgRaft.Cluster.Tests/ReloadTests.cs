@@ -1,54 +1,15 @@
 // Settings at run time: each that can be reloaded takes effect at `pg_ctl reload`, seen by what the
-// server then does; one that cannot is reported as waiting for a restart.
+// server then does; one that cannot is reported as waiting for a restart. The settings of snapshots
+// are SnapshotSettingsTests'.
 //
 // Threading: one test at a time, each with servers of its own.
 
-using System.Globalization;
 using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests;
 
 public sealed class ReloadTests : ServerTest
 {
-    private const string Snapshot = "SELECT snapshot_index FROM pgraft.log_stats";
-
-    [Fact]
-    public async Task A_shorter_snapshot_interval_is_taken_over()
-    {
-        var server = await LeaderAsync();
-        await PutManyAsync(server, 150);
-        Assert.Equal(0L, await server.ScalarAsync<long>(Snapshot));
-
-        server.Settings["pgraft.snapshot_interval"] = "100";
-        await ReloadAsync(server, "pgraft.snapshot_interval", "100");
-        await server.PutAsync("one", "more");
-
-        await Poll.UntilAsync(
-            "a snapshot", () => server.ScalarAsync<long>(Snapshot), index => index > 150);
-    }
-
-    // Whole segments are dropped: these entries fill more than one.
-    [Fact]
-    public async Task Fewer_entries_are_kept_behind_a_snapshot()
-    {
-        var server = await LeaderAsync(s =>
-        {
-            s.Settings["pgraft.snapshot_interval"] = "100";
-            s.Settings["pgraft.max_log_entries"] = "100000";
-        });
-        await PutManyAsync(server, 250, valueBytes: 100_000);
-        await Poll.UntilAsync(
-            "a snapshot", () => server.ScalarAsync<long>(Snapshot), index => index > 200);
-        Assert.Equal(1L, await FirstIndexAsync(server));
-
-        server.Settings["pgraft.max_log_entries"] = "0";
-        await ReloadAsync(server, "pgraft.max_log_entries", "0");
-        await PutManyAsync(server, 100);
-
-        await Poll.UntilAsync(
-            "entries are dropped", () => FirstIndexAsync(server), index => index > 100);
-    }
-
     // A follower that catches up counts the messages it needs for that.
     [Fact]
     public async Task Fewer_entries_go_into_one_message()
@@ -145,9 +106,9 @@ public sealed class ReloadTests : ServerTest
                 "both are findings", () => server.RowsAsync(Findings), rows => rows.Count == 2));
     }
 
-    private async Task<TestServer> LeaderAsync(Action<TestServer>? configure = null)
+    private async Task<TestServer> LeaderAsync()
     {
-        return (await NewClusterAsync(1, Founding.AddNode, configure))[1];
+        return (await NewClusterAsync(1, Founding.AddNode))[1];
     }
 
     // Until the server's own sessions see the value: the worker has been told then, too, or is
@@ -161,17 +122,10 @@ public sealed class ReloadTests : ServerTest
             v => v == value);
     }
 
-    private static Task PutManyAsync(TestServer server, int count, int valueBytes = 1)
+    private static Task PutManyAsync(TestServer server, int count)
     {
-        return server.ExecuteAsync(string.Create(
-            CultureInfo.InvariantCulture,
-            $"SELECT count(pgraft_kv_put('k' || i, repeat('x', {valueBytes}))) "
-                + $"FROM generate_series(1, {count}) i"));
-    }
-
-    private static Task<long> FirstIndexAsync(TestServer server)
-    {
-        return server.ScalarAsync<long>("SELECT first_index FROM pgraft.log_stats");
+        return server.ExecuteAsync(
+            $"SELECT count(pgraft_kv_put('k' || i, 'v')) FROM generate_series(1, {count}) i");
     }
 
     private static async Task<string> StateOfAsync(TestServer server, string sql)

@@ -74,9 +74,8 @@ public sealed partial class RaftNode
         }
 
         var remotes = Membership.Remotes;
-        var recently = TimeSpan.FromMilliseconds(Recently);
         _quorum.Asked(
-            active.Count, remotes.Count(r => r.Peer.Contact.FailedWithin(recently)),
+            active.Count, remotes.Count(r => r.Peer.Contact.FailedWithin(Lately)),
             LiveMembers(remotes));
         RaiseStatusChanged();
     }
@@ -314,10 +313,9 @@ public sealed partial class RaftNode
     private int LiveMembers(RemoteMember[] remotes)
     {
         int live = 1;
-        var recently = TimeSpan.FromMilliseconds(Recently);
         foreach (var remote in remotes)
         {
-            live += remote.Peer.Contact.HeardWithin(recently) ? 1 : 0;
+            live += remote.Peer.Contact.HeardWithin(Lately) ? 1 : 0;
         }
 
         return live;

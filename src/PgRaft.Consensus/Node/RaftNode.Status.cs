@@ -114,9 +114,9 @@ public sealed partial class RaftNode
     private bool? IsAlive(Peer? peer, long heardAt)
     {
         bool isRecent = heardAt != 0
-            && _options.Clock.GetElapsedTime(heardAt).TotalMilliseconds < Recently;
+            && _options.Clock.GetElapsedTime(heardAt) < Lately;
         return isRecent ? true
-            : peer?.Contact.FailedWithin(TimeSpan.FromMilliseconds(Recently)) == true ? false
+            : peer?.Contact.FailedWithin(Lately) == true ? false
             : null;
     }
 
@@ -124,7 +124,8 @@ public sealed partial class RaftNode
         ? null
         : (long)_options.Clock.GetElapsedTime(timestamp).TotalMilliseconds;
 
-    private int Recently => _options.ElectionTimeoutMs * 2;
+    // How long an answer, or its absence, says whether a member is alive.
+    private TimeSpan Lately => TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs * 2);
 
     private NodeRole Role()
     {
