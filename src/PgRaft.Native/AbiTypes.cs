@@ -7,7 +7,7 @@ namespace PgRaft.Native;
 
 internal static class Abi
 {
-    public const uint Version = 1;
+    public const uint Version = 2;
     public const int ErrorTextBytes = 512;
     public const int LogTextBytes = 1024;
     public const int LogCategoryBytes = 64;
@@ -63,8 +63,10 @@ internal unsafe struct PgraftStatus
     public ulong Epoch;
     public long LeaseDeadlineNs;
     public long LeaderDeadlineNs;
+    public long NoQuorumDeadlineNs;
     public long Term;
     public long CommitIndex;
+    public long KnownCommitIndex;
     public long AppliedIndex;
     public long LastIndex;
     public long FirstIndex;
@@ -81,6 +83,7 @@ internal unsafe struct PgraftStatus
     public int NodeId;
     public int LeaderId;
     public int Members;
+    public int LiveMembers;
     public int RequestsPending;
     public int QueueFull;
     public int ErrorStatus;

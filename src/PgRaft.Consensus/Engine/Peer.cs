@@ -16,15 +16,17 @@ internal sealed class Peer : IAsyncDisposable
     /// <param name="hello">This node's hello for a kind of connection to it.</param>
     /// <param name="contact">What is known of the node already.</param>
     /// <param name="logger">For connection failures.</param>
+    /// <param name="heard">Told what it says of itself.</param>
     public Peer(
-        MemberAddress address, Func<ChannelKind, Hello> hello, PeerContact contact, ILogger logger)
+        MemberAddress address, Func<ChannelKind, Hello> hello, PeerContact contact, ILogger logger,
+        Action<Hello>? heard = null)
     {
         Contact = contact;
         Address = address;
         _health = new ConnectionHealth(address, logger);
-        Consensus = new PeerChannel(address, () => hello(ChannelKind.Consensus), _health);
-        Snapshot = new PeerChannel(address, () => hello(ChannelKind.Snapshot), _health);
-        Client = new PeerChannel(address, () => hello(ChannelKind.Client), _health);
+        Consensus = new PeerChannel(address, () => hello(ChannelKind.Consensus), _health, heard);
+        Snapshot = new PeerChannel(address, () => hello(ChannelKind.Snapshot), _health, heard);
+        Client = new PeerChannel(address, () => hello(ChannelKind.Client), _health, heard);
     }
 
     /// <summary>Who and where.</summary>

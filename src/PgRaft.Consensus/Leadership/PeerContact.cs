@@ -20,6 +20,9 @@ internal sealed class PeerContact(TimeProvider clock)
     /// be added.</summary>
     public Action? Advanced { get; set; }
 
+    /// <summary>How long it takes to answer this node's appends.</summary>
+    public RoundTrip RoundTrip { get; } = new(clock);
+
     /// <summary>Timestamp of the last answer of any kind; 0 = never.</summary>
     public long LastAnswer => Volatile.Read(ref _lastAnswer);
 
@@ -36,6 +39,11 @@ internal sealed class PeerContact(TimeProvider clock)
 
     /// <summary>Whether the newest attempt failed after the newest answer.</summary>
     public bool Failing => Volatile.Read(ref _lastAttemptFailed) > LastAnswer;
+
+    /// <summary>Whether the newest attempt failed, after the newest answer and within a time.
+    /// </summary>
+    public bool FailedWithin(TimeSpan time) =>
+        Failing && clock.GetElapsedTime(Volatile.Read(ref _lastAttemptFailed)) < time;
 
     /// <summary>The peer answered something.</summary>
     public void Answered() => Volatile.Write(ref _lastAnswer, clock.GetTimestamp());

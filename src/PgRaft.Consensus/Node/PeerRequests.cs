@@ -35,7 +35,16 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
     public long Messages => Volatile.Read(ref _messages);
 
     /// <inheritdoc/>
-    public Hello Greeting(Hello peer) => node.Hello(peer.Kind, peer.NodeId);
+    public Hello Greeting(Hello peer)
+    {
+        var mine = node.Hello(peer.Kind, peer.NodeId);
+        if (peer.IdentityRefusal(mine) is null)
+        {
+            node.Versions.Heard(peer);
+        }
+
+        return mine;
+    }
 
     /// <inheritdoc/>
     public async ValueTask HandleAsync(
@@ -232,6 +241,7 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
         long previousTerm = body.Int64();
         long commitIndex = body.Int64();
         var records = ReadRecords(ref body, previousIndex);
+        RequireKnownVersions(records);
         SkipCovered(records, ref previousIndex, ref previousTerm);
         var result = await EngineAppendAsync(
             sender, term, records, previousIndex, previousTerm, commitIndex, token)
@@ -239,7 +249,7 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
         long lastIndex = result.Value.LastIndex;
         if (result.Term <= term)
         {
-            node.View.LeaderSeen(term, sender);
+            node.LeaderSeen(term, sender, commitIndex);
             await node.Membership.SettleAsync(token).ConfigureAwait(false);
             if (result.Value.Result == HeartbeatResult.Rejected)
             {
@@ -294,6 +304,19 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
         {
             _ = Configuration.Decode(payload.Span);
         }
+    }
+
+    // A leader does not send what a member cannot read; one that does anyway must not get it into
+    // this log, where it would be acknowledged and never applied.
+    private void RequireKnownVersions(List<LogRecord> records)
+    {
+        int newest = 0;
+        foreach (var record in records)
+        {
+            newest = Math.Max(newest, NodeStorage.DataVersionOf(record));
+        }
+
+        node.Versions.Holds(newest);
     }
 
     // Invariant (election safety, Ongaro 2014 §3.4): at most one leader a term.
@@ -417,7 +440,8 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
             return false;
         }
 
-        node.View.LeaderSeen(term, sender);
+        // What a snapshot covers is committed.
+        node.LeaderSeen(term, sender, previousIndex);
         return true;
     }
 

@@ -5,6 +5,7 @@
 // files; entries are taken and results published under _gate. An entry cut off while it was being
 // written is on disk but not in the log: _inFlightEnd says how much of the batch still counts.
 // Failure: any exception ends the thread and fails the log for good.
+using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 using PgRaft.Core;
 
@@ -185,7 +186,9 @@ public sealed partial class SegmentedLog
         byte[] buffer = BufferFor(_batchBytes);
         Encode(segment, buffer);
         segment.File.Write(segment.End, buffer.AsSpan(0, _batchBytes));
+        long syncBegan = Stopwatch.GetTimestamp();
         segment.File.Sync();
+        SyncTimes.Measured(syncBegan);
         long? durable = Publish(segment);
         DurabilityWaiters.Complete(_due);
         PrepareNext(segment);

@@ -76,6 +76,9 @@ public sealed partial class SegmentedLog : IDisposable
     /// <summary>Index up to which everything is on disk.</summary>
     public long DurableIndex => Volatile.Read(ref _durableIndex);
 
+    /// <summary>How long its syncs take.</summary>
+    public SyncTimes SyncTimes { get; } = new();
+
     /// <summary>Bytes of the segment files, the prepared one included.</summary>
     public long DiskBytes => _files.DiskBytes;
 

@@ -35,6 +35,7 @@ internal sealed partial class PeerListener : IAsyncDisposable
     private static readonly TimeSpan OthersTime = TimeSpan.FromSeconds(1);
     private readonly IPeerHandler _handler;
     private readonly ILogger _logger;
+    private readonly Refusals _refusals;
     private readonly List<Socket> _listeners = [];
     private readonly List<Task> _acceptLoops = [];
     private readonly CancellationTokenSource _closing = new();
@@ -46,6 +47,7 @@ internal sealed partial class PeerListener : IAsyncDisposable
     {
         _handler = handler;
         _logger = logger;
+        _refusals = new Refusals(logger);
     }
 
     /// <summary>Binds and starts accepting.</summary>
@@ -192,19 +194,40 @@ internal sealed partial class PeerListener : IAsyncDisposable
 
         var mine = _handler.Greeting(peer);
         var answer = new FrameWriter();
-        if (peer.Refusal(mine) is { } reason)
+        string? stranger = peer.IdentityRefusal(mine);
+        string? reason = stranger ?? peer.VersionRefusal(mine);
+        answer.Byte(reason is null ? (byte)0 : (byte)1);
+        if (reason is not null)
         {
-            Complain(from, reason);
-            answer.Byte(1).Text(reason);
-            await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token)
-                .ConfigureAwait(false);
-            return null;
+            answer.Text(reason);
         }
 
-        mine.Write(answer.Byte(0));
+        if (stranger is null)
+        {
+            mine.Write(answer);
+        }
+
+        Note(peer.NodeId, from, stranger, reason);
+
         await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token)
             .ConfigureAwait(false);
-        return peer;
+        return reason is null ? peer : null;
+    }
+
+    private void Note(int nodeId, string from, string? stranger, string? reason)
+    {
+        if (stranger is not null)
+        {
+            Complain(from, stranger);
+        }
+        else if (reason is not null)
+        {
+            _refusals.Refused(nodeId, from, reason);
+        }
+        else
+        {
+            _refusals.Accepted(nodeId);
+        }
     }
 
     // Null when whoever connected left without a word.

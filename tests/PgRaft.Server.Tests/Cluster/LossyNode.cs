@@ -19,6 +19,8 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
 
     public int LeaderId => inner.LeaderId;
 
+    public int DataVersion => inner.DataVersion;
+
     public Task<PgraftException> Failure => inner.Failure;
 
     public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>?
@@ -74,6 +76,8 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
     public Task PrepareToStopAsync() => inner.PrepareToStopAsync();
 
     public IReadOnlyList<MemberView> GetMembers() => inner.GetMembers();
+
+    public NodeFacts GetFacts() => inner.GetFacts();
 
     public IReadOnlyList<FollowerProgress> GetReplication() => inner.GetReplication();
 
