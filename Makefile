@@ -8,7 +8,7 @@
 PG_CONFIG ?= pg_config
 SHIM_OBJECTS := pgraft guc guc_check initial_cluster shmem worker core_loader core_wire core_client \
 	status_map log_bridge sql_result sql_status sql_cluster sql_log sql_kv \
-	sql_recovery
+	sql_recovery sql_health sql_settings
 
 ifdef PGRAFT_SHIM_BUILD
 
@@ -19,7 +19,7 @@ DATA = pgraft--1.0.sql
 PGFILEDESC = "pgraft - Raft consensus inside PostgreSQL"
 # -isystem keeps the strict warnings to our own code.  PG_FUNCTION_ARGS and
 # PostgreSQL's hooks have arguments that not every function uses.
-PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server)
+PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) $(PGRAFT_CPPFLAGS)
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter
 SHLIB_LINK = -ldl -lpthread
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -31,6 +31,12 @@ else
 
 TOP := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 ARTIFACTS := $(TOP)/artifacts
+ifdef NEXT
+# Beside the real build: what stands for the next release in tests of upgrades.
+ARTIFACTS := $(TOP)/artifacts/next
+CORE_OPTIONS := -p:PgRaftNextVersion=true --artifacts-path $(ARTIFACTS)/dotnet
+export PGRAFT_CPPFLAGS := -DPGRAFT_VERSION='"1.1"'
+endif
 RID := linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
 CORE := $(ARTIFACTS)/core/pgraft_core.so
 CORE_SOURCES = $(shell find $(TOP)/src $(TOP)/build \( -name bin -o -name obj \) -prune -o \
@@ -71,7 +77,8 @@ shim: check-headers ## build the C shim
 core: $(CORE) ## build the core library (NativeAOT)
 
 $(CORE): $(CORE_SOURCES) | check-dotnet
-	dotnet publish $(TOP)/src/PgRaft.Native -c Release -r $(RID) -o $(ARTIFACTS)/core --nologo
+	dotnet publish $(TOP)/src/PgRaft.Native -c Release -r $(RID) -o $(ARTIFACTS)/core --nologo \
+	  $(CORE_OPTIONS)
 	@test -f $@ && touch $@
 
 install: all ## install into PG_CONFIG's directories, below DESTDIR

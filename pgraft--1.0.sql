@@ -121,6 +121,32 @@ CREATE FUNCTION pgraft.get_endpoint_status() RETURNS TABLE (
 COMMENT ON FUNCTION pgraft.get_endpoint_status() IS
 	'this node''s applied state with its hash, which is equal on all members at the same applied index; reads the whole state';
 
+CREATE FUNCTION pgraft_health_check() RETURNS json
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION pgraft_health_check() IS
+	'whether this member and its cluster are well; never waits, never fails for a worker that is down; reads shared memory';
+
+CREATE FUNCTION pgraft.get_health(
+	OUT healthy boolean, OUT is_leader boolean, OUT leader_id bigint, OUT term bigint,
+	OUT quorum boolean, OUT live_members integer, OUT members integer, OUT worker text,
+	OUT role text, OUT lag bigint)
+	AS 'MODULE_PATHNAME', 'pgraft_get_health' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION pgraft.get_health() IS
+	'pgraft_health_check() as columns; null where the answer is not known; reads shared memory';
+
+CREATE FUNCTION pgraft.get_endpoint_health() RETURNS TABLE (
+	node_id integer, address text, port integer, is_alive boolean, last_contact_ms bigint,
+	round_trip_us bigint, version text, protocol integer, data_version integer, last_error text)
+	AS 'MODULE_PATHNAME', 'pgraft_get_endpoint_health' LANGUAGE C VOLATILE STRICT ROWS 5;
+COMMENT ON FUNCTION pgraft.get_endpoint_health() IS
+	'each member as this one has heard it; null where it has not asked';
+
+CREATE FUNCTION pgraft.get_findings() RETURNS TABLE (
+	subject text, value text, severity text, finding text, advice text)
+	AS 'MODULE_PATHNAME', 'pgraft_get_findings' LANGUAGE C VOLATILE STRICT ROWS 10;
+COMMENT ON FUNCTION pgraft.get_findings() IS
+	'what is to be said of the settings and of what was measured, for pgraft.settings_check';
+
 -- What changes state, reveals data or costs a round trip to a quorum, for
 -- pgraft_admin.
 
@@ -278,6 +304,38 @@ COMMENT ON VIEW pgraft.log_stats IS 'extent of this node''s log';
 CREATE VIEW pgraft.kv AS SELECT * FROM @extschema@.pgraft_kv_get_stats();
 COMMENT ON VIEW pgraft.kv IS 'size and counters of the key-value store on this node';
 
+CREATE VIEW pgraft.health AS SELECT * FROM pgraft.get_health();
+COMMENT ON VIEW pgraft.health IS
+	'whether this member and its cluster are well: true, false, or null where it cannot tell';
+
+CREATE VIEW pgraft.endpoint_health AS SELECT * FROM pgraft.get_endpoint_health();
+COMMENT ON VIEW pgraft.endpoint_health IS
+	'each member as this one has heard it: alive, when last, round trip, versions';
+
+CREATE VIEW pgraft.settings_check AS
+	WITH measured AS MATERIALIZED (SELECT * FROM pgraft.get_findings()),
+	findings AS (
+		SELECT subject, severity, finding, advice FROM measured
+		UNION ALL
+		SELECT name, 'warning', 'waits for a restart: the configuration has another value',
+			'Restart the server; one member at a time, the leader last.'
+		FROM pg_catalog.pg_settings WHERE name LIKE 'pgraft.%' AND pending_restart)
+	SELECT s.name, pg_catalog.current_setting(s.name) AS value, f.severity, f.finding, f.advice
+	FROM pg_catalog.pg_settings s LEFT JOIN findings f ON f.subject = s.name
+	WHERE s.name LIKE 'pgraft.%'
+	UNION ALL
+	SELECT subject, value, severity, finding, advice FROM measured
+	WHERE subject NOT LIKE 'pgraft.%'
+	UNION ALL
+	SELECT 'extension', e.extversion,
+		CASE WHEN e.extversion <> l.version THEN 'warning' END,
+		CASE WHEN e.extversion <> l.version THEN 'the library has version ' || l.version END,
+		CASE WHEN e.extversion <> l.version THEN 'Run ALTER EXTENSION pgraft UPDATE in this database.' END
+	FROM pg_catalog.pg_extension e, @extschema@.pgraft_get_version() AS l(version)
+	WHERE e.extname = 'pgraft';
+COMMENT ON VIEW pgraft.settings_check IS
+	'each setting and what was measured, with findings and advice; a row more for each further finding';
+
 -- Privileges
 
 REVOKE ALL ON FUNCTION
@@ -286,6 +344,8 @@ REVOKE ALL ON FUNCTION
 	pgraft_get_nodes_from_raft(), pgraft_log_get_stats(),
 	pgraft_log_get_replication_status(), pgraft_kv_get_stats(),
 	pgraft.get_endpoint_status(), pgraft.get_leadership_changes(),
+	pgraft_health_check(), pgraft.get_health(),
+	pgraft.get_endpoint_health(), pgraft.get_findings(),
 	pgraft_init(), pgraft_add_node(integer, text, integer), pgraft_remove_node(integer),
 	pgraft_update_node(integer, text, integer),
 	pgraft_transfer_leadership(integer),
@@ -303,7 +363,9 @@ GRANT EXECUTE ON FUNCTION
 	pgraft_get_cluster_status(), pgraft_get_queue_status(), pgraft_get_nodes(),
 	pgraft_get_nodes_from_raft(), pgraft_log_get_stats(),
 	pgraft_log_get_replication_status(), pgraft_kv_get_stats(),
-	pgraft.get_endpoint_status(), pgraft.get_leadership_changes()
+	pgraft.get_endpoint_status(), pgraft.get_leadership_changes(),
+	pgraft_health_check(), pgraft.get_health(),
+	pgraft.get_endpoint_health(), pgraft.get_findings()
 	TO pgraft_monitor;
 
 GRANT EXECUTE ON FUNCTION
@@ -321,5 +383,6 @@ GRANT EXECUTE ON FUNCTION
 
 GRANT SELECT ON
 	pgraft.nodes, pgraft.member_list, pgraft.endpoint_status, pgraft.replication,
-	pgraft.log_stats, pgraft.kv, pgraft.history
+	pgraft.log_stats, pgraft.kv, pgraft.health, pgraft.endpoint_health, pgraft.settings_check,
+	pgraft.history
 	TO pgraft_monitor;

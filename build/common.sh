@@ -96,7 +96,7 @@ choose_stage()
 remove_temporary_stage()
 {
     if [ -n "${PGRAFT_STAGE_IS_TEMPORARY:-}" ]; then
-        rm -rf -- "$PGRAFT_STAGE"
+        rm -rf -- "$PGRAFT_STAGE" "$PGRAFT_STAGE-next"
     fi
 }
 

@@ -4,7 +4,7 @@
 #   build/test.sh [--tier NAME]... [--long] [--filter QUERY]
 #   TIER="NAME..." build/test.sh
 #
-# Tiers: unit, engine, server, abi, regress, cluster, chaos (and any other project
+# Tiers: unit, engine, server, abi, regress, cluster, chaos, upgrade (and any other project
 # tests/PgRaft.NAME.Tests, by its lower-case name); all of them by default.
 # --long runs the tests marked with the trait `long`, which are left out
 # otherwise, as does TIER=long.  --filter runs only test classes that match (xunit's wildcards).
@@ -181,11 +181,17 @@ parse_options()
 stage_if_needed()
 {
     case " ${tiers[*]} " in
-        *" regress "* | *" cluster "* | *" chaos "*)
+        *" regress "* | *" cluster "* | *" chaos "* | *" upgrade "*)
             choose_stage
             trap remove_temporary_stage EXIT
             PGRAFT_BINDIR=$("$PGRAFT_ROOT/build/stage.sh" --check) || die "staging failed"
             export PGRAFT_BINDIR
+            ;;
+    esac
+    case " ${tiers[*]} " in
+        *" upgrade "*)
+            PGRAFT_NEXT_BINDIR=$("$PGRAFT_ROOT/build/stage-next.sh") || die "staging failed"
+            export PGRAFT_NEXT_BINDIR
             ;;
     esac
 }

@@ -24,7 +24,10 @@
 
 #include "pgraft_abi.h"
 
+/* Tests of upgrades build a next release (make NEXT=1). */
+#ifndef PGRAFT_VERSION
 #define PGRAFT_VERSION "1.0"
+#endif
 
 /* ---- guc.c: settings ---- */
 
@@ -184,7 +187,16 @@ extern text *pgraft_call_text(PgraftRequest *request);
 
 extern Datum pgraft_return_set(FunctionCallInfo fcinfo, PgraftRequest *request, uint32 columns);
 extern Datum pgraft_return_row(FunctionCallInfo fcinfo, Datum *values, int count);
+extern Datum pgraft_return_nullable_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls,
+										int count);
+extern void pgraft_store_rows(PgraftResponse *response, ReturnSetInfo *rsinfo);
 extern void pgraft_reject_null(FunctionCallInfo fcinfo, int arg, const char *name);
+
+/* ---- sql_status.c: names, and what counts as known now ---- */
+
+extern const char *pgraft_state_name(PgraftWorkerState state);
+extern const char *pgraft_role_name(int32 role);
+extern int32 pgraft_known_leader(const PgraftStatus *status);
 
 /* ---- worker.c ---- */
 

@@ -153,8 +153,12 @@ typedef struct PgraftStatus
 	int64_t		lease_deadline_ns;	/* leader: no other leader before this */
 	int64_t		leader_deadline_ns; /* follower: leader_id counts as known
 									 * until then */
+	int64_t		no_quorum_deadline_ns;	/* too few members answered this node,
+										 * which had asked all: counts until
+										 * then; 0 = not known */
 	int64_t		term;
 	int64_t		commit_index;
+	int64_t		known_commit_index; /* committed anywhere, as far as heard */
 	int64_t		applied_index;
 	int64_t		last_index;
 	int64_t		first_index;	/* of the first entry still in the log */
@@ -171,6 +175,9 @@ typedef struct PgraftStatus
 	int32_t		node_id;
 	int32_t		leader_id;		/* 0 = none known */
 	int32_t		members;		/* in the committed configuration */
+	int32_t		live_members;	/* that answered lately, -1 = not known; good
+								 * while the lease or no_quorum_deadline_ns
+								 * lasts */
 	int32_t		requests_pending;
 	int32_t		queue_full;		/* 0 or 1 */
 	int32_t		error_status;	/* PgraftStatusCode when state is ERROR */
@@ -224,6 +231,7 @@ typedef enum PgraftRequestCode
 	PGRAFT_REQ_SET_DEBUG = 6,
 	PGRAFT_REQ_TRANSFER_LEADERSHIP = 7,
 	PGRAFT_REQ_UPDATE_NODE = 8,
+	PGRAFT_REQ_HEALTH = 9,
 	PGRAFT_REQ_LOG_APPEND = 10,
 	PGRAFT_REQ_LOG_WAIT_COMMIT = 11,
 	PGRAFT_REQ_LOG_WAIT_APPLY = 12,
@@ -243,6 +251,7 @@ typedef enum PgraftRequestCode
 	PGRAFT_REQ_SNAPSHOT = 30,
 	PGRAFT_REQ_BACKUP = 31,
 	PGRAFT_REQ_RECOVER_CLUSTER = 32,
+	PGRAFT_REQ_FINDINGS = 33,
 	PGRAFT_REQ_RESTORE = 34,
 	PGRAFT_REQ_BACKUP_INFO = 35
 } PgraftRequestCode;

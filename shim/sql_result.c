@@ -43,8 +43,11 @@ next_row(PgraftResponse *response, TupleDesc desc, Datum *values, bool *nulls)
 		pgraft_skip_value(response);
 }
 
-static void
-store_rows(PgraftResponse *response, ReturnSetInfo *rsinfo)
+/*
+ * Adds the rows of an answer to a result that has been begun.
+ */
+void
+pgraft_store_rows(PgraftResponse *response, ReturnSetInfo *rsinfo)
 {
 	TupleDesc	desc = rsinfo->setDesc;
 	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
@@ -80,8 +83,22 @@ pgraft_return_set(FunctionCallInfo fcinfo, PgraftRequest *request, uint32 column
 	InitMaterializedSRF(fcinfo, composite ? 0 : MAT_SRF_USE_EXPECTED_DESC);
 	if ((uint32) rsinfo->setDesc->natts > columns)
 		elog(ERROR, "pgraft: the function's declaration does not fit its library");
-	store_rows(&response, rsinfo);
+	pgraft_store_rows(&response, rsinfo);
 	return (Datum) 0;
+}
+
+/*
+ * Returns one row.
+ */
+Datum
+pgraft_return_nullable_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int count)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
+		desc->natts != count)
+		elog(ERROR, "pgraft: the function's declaration does not fit its library");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
 /*
@@ -90,13 +107,11 @@ pgraft_return_set(FunctionCallInfo fcinfo, PgraftRequest *request, uint32 column
 Datum
 pgraft_return_row(FunctionCallInfo fcinfo, Datum *values, int count)
 {
-	TupleDesc	desc;
 	bool		nulls[16] = {0};
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
-		desc->natts != count || count > (int) lengthof(nulls))
+	if (count > (int) lengthof(nulls))
 		elog(ERROR, "pgraft: the function's declaration does not fit its library");
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return pgraft_return_nullable_row(fcinfo, values, nulls, count);
 }
 
 /*

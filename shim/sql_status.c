@@ -25,8 +25,8 @@ PG_FUNCTION_INFO_V1(pgraft_get_version);
 PG_FUNCTION_INFO_V1(pgraft_get_cluster_status);
 PG_FUNCTION_INFO_V1(pgraft_get_queue_status);
 
-static const char *
-state_name(PgraftWorkerState state)
+const char *
+pgraft_state_name(PgraftWorkerState state)
 {
 	switch (state)
 	{
@@ -46,8 +46,8 @@ state_name(PgraftWorkerState state)
 	elog(ERROR, "pgraft: unknown worker state %d", (int) state);
 }
 
-static const char *
-role_name(int32 role)
+const char *
+pgraft_role_name(int32 role)
 {
 	switch ((PgraftRole) role)
 	{
@@ -76,8 +76,8 @@ read_status_or_raise(PgraftStatus *status)
  * The leader's id as far as it counts as known now: to the leader while its
  * lease holds, to a follower until the leader has been silent too long.
  */
-static int32
-known_leader(const PgraftStatus *status)
+int32
+pgraft_known_leader(const PgraftStatus *status)
 {
 	int64		deadline_ns = status->role == PGRAFT_ROLE_LEADER ? status->lease_deadline_ns
 		: status->leader_deadline_ns;
@@ -98,7 +98,7 @@ pgraft_get_leader(PG_FUNCTION_ARGS)
 {
 	PgraftStatus status;
 
-	PG_RETURN_INT64(pgraft_read_status(&status) ? known_leader(&status) : 0);
+	PG_RETURN_INT64(pgraft_read_status(&status) ? pgraft_known_leader(&status) : 0);
 }
 
 Datum
@@ -122,7 +122,7 @@ pgraft_get_applied_index(PG_FUNCTION_ARGS)
 Datum
 pgraft_get_worker_state(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(state_name(pgraft_worker_state(NULL))));
+	PG_RETURN_TEXT_P(cstring_to_text(pgraft_state_name(pgraft_worker_state(NULL))));
 }
 
 Datum
@@ -140,8 +140,8 @@ pgraft_get_cluster_status(PG_FUNCTION_ARGS)
 	read_status_or_raise(&status);
 	values[0] = Int32GetDatum(status.node_id);
 	values[1] = Int64GetDatum(status.term);
-	values[2] = Int64GetDatum((int64) known_leader(&status));
-	values[3] = CStringGetTextDatum(role_name(status.role));
+	values[2] = Int64GetDatum((int64) pgraft_known_leader(&status));
+	values[3] = CStringGetTextDatum(pgraft_role_name(status.role));
 	values[4] = Int32GetDatum(status.members);
 	values[5] = Int64GetDatum(status.messages_processed);
 	values[6] = Int64GetDatum(status.heartbeats_sent);

@@ -27,6 +27,10 @@ public interface IRaftNode : IAsyncDisposable
     /// </summary>
     int LeaderId { get; }
 
+    /// <summary>Newest data version that every member is known to read: the one to encode proposals
+    /// in (<see cref="DataVersions"/>). It goes back when a member joins that reads less.</summary>
+    int DataVersion { get; }
+
     /// <summary>
     /// Raised after <see cref="Status"/> has changed. Called on core threads, never concurrently
     /// with itself; the handler must not block or throw.
@@ -161,6 +165,9 @@ public interface IRaftNode : IAsyncDisposable
 
     /// <summary>Members of the committed configuration, by node id.</summary>
     IReadOnlyList<MemberView> GetMembers();
+
+    /// <summary>What this node has measured and heard of the members and of its disk.</summary>
+    NodeFacts GetFacts();
 
     /// <summary>Replication progress of each follower, on the leader; empty elsewhere.</summary>
     IReadOnlyList<FollowerProgress> GetReplication();

@@ -1,4 +1,5 @@
 using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Transport;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus;
@@ -72,6 +73,19 @@ public sealed record NodeStatus
     /// <summary>Bytes on disk of log and snapshots.</summary>
     public long DiskBytes { get; init; }
 
+    /// <summary>Highest log index that this node has heard to be committed anywhere.
+    /// <c>CommitIndex &lt;= KnownCommitIndex</c>.</summary>
+    public long KnownCommitIndex { get; init; }
+
+    /// <summary>Too few members answered this node, which had asked all: counts until then; 0 =
+    /// not known.</summary>
+    public long NoQuorumDeadlineNs { get; init; }
+
+    /// <summary>Members that answered within two election timeouts, this node included; null = it
+    /// does not ask all of them. Meaningful while the lease holds or
+    /// <see cref="NoQuorumDeadlineNs"/> has not passed.</summary>
+    public int? LiveMembers { get; init; }
+
     /// <summary>Number of members in the committed configuration.</summary>
     public int Members { get; init; }
 
@@ -117,9 +131,9 @@ public sealed record FollowerProgress(
     int NodeId, long MatchIndex, long NextIndex, bool IsActive, long Lag, long? LastContactMs,
     string State)
 {
-    /// <summary>Time from sending the newest heartbeat to its answer, in ms; null = none yet.
-    /// </summary>
-    public double? HeartbeatMs { get; init; }
+    /// <summary>Smoothed time it takes to answer an append, in ms; null = not measured in the last
+    /// minute.</summary>
+    public double? RoundTripMs { get; init; }
 }
 
 /// <summary>How far a node that is to be added has come.</summary>
@@ -143,6 +157,44 @@ public enum JoinStage
     /// <summary>The new configuration is to be committed.</summary>
     Committing,
 }
+
+/// <summary>A member as this node has heard it.</summary>
+/// <param name="Address">Id and address.</param>
+/// <param name="IsAlive">Whether it answered or led this node within two election timeouts; false
+/// when it was asked and did not answer; null = this node has not asked.</param>
+/// <param name="LastContactMs">Milliseconds since it was last heard; null = never, or this node
+/// itself.</param>
+public sealed record PeerView(MemberAddress Address, bool? IsAlive, long? LastContactMs)
+{
+    /// <summary>Smoothed time it takes to answer an append, sync included; null = not measured in
+    /// the last minute. Only a leader measures.</summary>
+    public double? RoundTripMs { get; init; }
+
+    /// <summary>Least such time of the last seconds; null as <see cref="RoundTripMs"/>.</summary>
+    public double? LatencyMs { get; init; }
+
+    /// <summary>Its pgraft version; null = not heard since this node's start.</summary>
+    public string? Version { get; init; }
+
+    /// <summary>Peer protocol spoken with it, 0 = none in common; null = not heard.</summary>
+    public int? Protocol { get; init; }
+
+    /// <summary>Newest data version it reads; null = not heard.</summary>
+    public int? DataVersion { get; init; }
+
+    /// <summary>Its election timeout; null = not heard.</summary>
+    public int? ElectionTimeoutMs { get; init; }
+
+    /// <summary>Why it could not be reached; null while it can, or was not tried.</summary>
+    public string? LastError { get; init; }
+}
+
+/// <summary>What a node has measured and heard: the facts behind its findings.</summary>
+/// <param name="Peers">All members of the committed configuration, this node included.</param>
+/// <param name="SyncMs">Decaying mean of a sync of the log, in ms, or the time of the one under way
+/// if that is longer; null = none yet.</param>
+/// <param name="DataVersion">Newest data version that every member is known to read.</param>
+public sealed record NodeFacts(IReadOnlyList<PeerView> Peers, double? SyncMs, int DataVersion);
 
 /// <summary>A log entry to be shown.</summary>
 /// <param name="Index">Log index.</param>
@@ -200,6 +252,9 @@ public sealed record NodeOptions
     /// <summary>What leases, votes and contact are measured by: its timestamps are CLOCK_MONOTONIC
     /// (<see cref="System.Diagnostics.Stopwatch"/>) except in tests.</summary>
     internal TimeProvider Clock { get; init; } = TimeProvider.System;
+
+    /// <summary>What the node says it can speak and read; another in tests.</summary>
+    internal NodeVersions Versions { get; init; } = NodeVersions.OfThisBuild;
 }
 
 /// <summary>Settings that may change at run time.</summary>

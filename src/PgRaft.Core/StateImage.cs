@@ -28,6 +28,11 @@ public sealed class StateImage
     /// <summary>The key-value data.</summary>
     public KvView Kv => Applied.Kv;
 
+    /// <summary>Newest data version among the commands that were applied, at least
+    /// <see cref="DataVersions.OldestWritten"/>: what a member must read to take this over.
+    /// </summary>
+    public int DataVersion => Applied.DataVersion;
+
     internal AppliedState Applied { get; }
 
     /// <summary>Never changed.</summary>
@@ -35,4 +40,5 @@ public sealed class StateImage
 }
 
 /// <summary>What readers see, published anew by every entry.</summary>
-internal sealed record AppliedState(long Index, long Term, KvView Kv);
+internal sealed record AppliedState(
+    long Index, long Term, KvView Kv, int DataVersion = DataVersions.OldestWritten);

@@ -35,6 +35,9 @@ public sealed class StateMachine
     /// <summary>The key-value data as of <see cref="AppliedIndex"/>.</summary>
     public KvView Kv => Current.Kv;
 
+    /// <summary>As <see cref="StateImage.DataVersion"/>, of the state now.</summary>
+    public int DataVersion => Current.DataVersion;
+
     internal CompactionQueue Superseded => _superseded;
 
     private AppliedState Current => Volatile.Read(ref _applied);
@@ -75,9 +78,15 @@ public sealed class StateMachine
     /// for the others. A command that is not Ok changed nothing.</returns>
     /// <exception cref="InvalidOperationException">The index or term is not the next one: an
     /// invariant of the log is broken and the node must stop.</exception>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/>: the command is of a
+    /// version that this build does not read. Members that do will apply it, so this one must
+    /// stop.</exception>
     public ApplyResult Apply(long index, long term, ReadOnlySpan<byte> command)
     {
-        var change = new Change(CheckNext(index, term).Kv, index, term);
+        int version = Command.VersionOf(command);
+        if (version > DataVersions.Newest)
+            throw DataVersions.TooNew(EntryAt(index), version);
+        var change = new Change(CheckNext(index, term).Kv, index, term) { Version = version };
         if (command.IsEmpty)
             return Publish(change, StatusCode.Ok);
         if (Command.TryDecode(command, out var decoded) != CommandDecodeStatus.Ok)
@@ -208,7 +217,11 @@ public sealed class StateMachine
             Existed = change.Existed,
             Matched = change.Matched,
         };
-        var after = new AppliedState(change.Index, change.Term, change.Kv);
+        var after = new AppliedState(
+            change.Index,
+            change.Term,
+            change.Kv,
+            Math.Max(change.Version, Current.DataVersion));
         lock (_gate)
         {
             if (!change.Id.IsNone)
@@ -218,6 +231,9 @@ public sealed class StateMachine
 
         return result;
     }
+
+    private static string EntryAt(long index) =>
+        string.Create(CultureInfo.InvariantCulture, $"log entry {index}");
 
     private AppliedState CheckNext(long index, long term)
     {
@@ -233,6 +249,9 @@ public sealed class StateMachine
     /// <summary>An entry on its way: what it makes of the data, and whose request it is.</summary>
     private readonly record struct Change(KvView Kv, long Index, long Term)
     {
+        /// <summary>Data version of its command; 0 = it has none.</summary>
+        public int Version { get; init; }
+
         /// <summary>Whose result to remember, or none.</summary>
         public RequestId Id { get; init; }
 

@@ -66,8 +66,10 @@ internal unsafe struct PgraftStatus
     public ulong Epoch;
     public long LeaseDeadlineNs;
     public long LeaderDeadlineNs;
+    public long NoQuorumDeadlineNs;
     public long Term;
     public long CommitIndex;
+    public long KnownCommitIndex;
     public long AppliedIndex;
     public long LastIndex;
     public long FirstIndex;
@@ -84,6 +86,7 @@ internal unsafe struct PgraftStatus
     public int NodeId;
     public int LeaderId;
     public int Members;
+    public int LiveMembers;
     public int RequestsPending;
     public int QueueFull;
     public int ErrorStatus;

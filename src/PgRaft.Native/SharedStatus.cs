@@ -94,8 +94,10 @@ internal sealed unsafe class SharedStatus : IStatusSink
         // Read alone and without the sequence, so it must be one write.
         Volatile.Write(ref _memory->LeaseDeadlineNs, node.LeaseDeadlineNs);
         _memory->LeaderDeadlineNs = node.LeaderDeadlineNs;
+        _memory->NoQuorumDeadlineNs = node.NoQuorumDeadlineNs;
         _memory->Term = node.Term;
         _memory->CommitIndex = node.CommitIndex;
+        _memory->KnownCommitIndex = node.KnownCommitIndex;
         _memory->AppliedIndex = node.AppliedIndex;
         _memory->LastIndex = node.LastIndex;
         _memory->FirstIndex = node.FirstIndex;
@@ -108,6 +110,7 @@ internal sealed unsafe class SharedStatus : IStatusSink
         _memory->Role = (int)node.Role;
         _memory->LeaderId = node.LeaderId;
         _memory->Members = node.Members;
+        _memory->LiveMembers = node.LiveMembers ?? -1;
     }
 
     private void WriteWorker(in HostStatus status)

@@ -39,6 +39,17 @@ public sealed unsafe class SharedStatusTests : IDisposable
             (3, 4, 5, 1),
             (_memory->State, _memory->Role, _memory->NodeId, _memory->QueueFull));
         Assert.Equal(11L, _memory->LogRecordsDropped);
+        Assert.Equal(
+            (8L, 9L, 2),
+            (_memory->NoQuorumDeadlineNs, _memory->KnownCommitIndex, _memory->LiveMembers));
+    }
+
+    [Fact]
+    public void Live_members_that_are_not_known_are_minus_one()
+    {
+        var status = Status(WorkerState.Running, 7);
+        Create().Publish(status with { Node = status.Node with { LiveMembers = null } });
+        Assert.Equal(-1, _memory->LiveMembers);
     }
 
     [Fact]
@@ -122,6 +133,9 @@ public sealed unsafe class SharedStatusTests : IDisposable
             Role = NodeRole.Leader,
             Term = number,
             CommitIndex = number,
+            NoQuorumDeadlineNs = number + 1,
+            KnownCommitIndex = number + 2,
+            LiveMembers = 2,
             LastIndex = number,
             LeaseDeadlineNs = number,
             DiskBytes = number,

@@ -75,6 +75,9 @@ public sealed class NoQuorumTests : ServerTest, IClassFixture<NoQuorumTests.Remn
         "cannot add node - this node is not the leader")]
     [InlineData(
         "pgraft_remove_node(2)", "55000", "cannot remove node - this node is not the leader")]
+    [InlineData(
+        "pgraft_transfer_leadership()", "55000",
+        "cannot transfer leadership - this node is not the leader")]
     public async Task What_needs_a_leader_is_refused_and_says_who_answers(
         string call, string sqlState, string message)
     {

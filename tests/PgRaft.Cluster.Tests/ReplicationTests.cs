@@ -161,6 +161,7 @@ public sealed class ReplicationTests : ServerTest, IClassFixture<SharedCluster>
             ("pgraft_init()", "55000"),
             ("pgraft_add_node(9, '127.0.0.1', 7009)", "55000"),
             ("pgraft_remove_node(9)", "55000"),
+            ("pgraft_transfer_leadership()", "55000"),
         ])
         {
             Assert.Equal((call, wanted), (call, await OutcomeAsync(follower, call)));

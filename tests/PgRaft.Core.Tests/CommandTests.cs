@@ -138,6 +138,7 @@ public class CommandTests
     [Theory]
     [InlineData(CommandDecodeStatus.UnknownVersion, "0001")]
     [InlineData(CommandDecodeStatus.UnknownVersion, "0301")]
+    [InlineData(CommandDecodeStatus.UnknownVersion, "ff01")]
     [InlineData(CommandDecodeStatus.UnknownType, "0100")]
     [InlineData(CommandDecodeStatus.UnknownType, "0105")]
     [InlineData(CommandDecodeStatus.UnknownType, "01ff")]

@@ -142,8 +142,6 @@ public class ForgedSnapshotTests
     {
         byte[] header = new byte[SnapshotFormat.HeaderBytes];
         SnapshotFormat.Magic.CopyTo(header);
-        header[8] = 3;
-        AssertRefusedHeader("format 3 is not known", header);
         header[8] = 0;
         AssertRefusedHeader("format 0 is not known", header);
         header[0] ^= 1;
@@ -253,7 +251,7 @@ public class ForgedSnapshotTests
     private static StateImage Read(Action<BlockWriter> write)
     {
         using var stream = new MemoryStream();
-        var writer = new BlockWriter(stream, CancellationToken.None);
+        var writer = new BlockWriter(stream, DataVersions.Newest, CancellationToken.None);
         write(writer);
         writer.Complete();
         stream.Position = 0;

@@ -99,7 +99,7 @@ public class StateMachineTests
     }
 
     [Theory]
-    [InlineData("ff")]
+    [InlineData("00")]
     [InlineData("0163")]
     [InlineData("01030100")]
     public void A_malformed_command_only_advances_the_applied_index(string hex)

@@ -14,7 +14,7 @@ internal sealed class Preload
 {
     public const int TrueRate = 1000;
 
-    private const int ControlBytes = 24;
+    private const int ControlBytes = 32;
     private const int InputOutputError = 5;
 
     private static readonly Lazy<Task<string>> Library = new(CompileAsync);
@@ -87,6 +87,12 @@ internal sealed class Preload
     public void HangSyncs(bool hang)
     {
         Write(2 * sizeof(long), hang ? 1 : 0);
+    }
+
+    /// <summary>Makes every fsync and fdatasync of the server take so much longer.</summary>
+    public void SlowSyncs(TimeSpan delay)
+    {
+        Write(3 * sizeof(long), delay.Ticks * TimeSpan.NanosecondsPerTick);
     }
 
     /// <summary>Whether a process has the library.</summary>

@@ -74,8 +74,10 @@ print_status(void)
 	FIELD(PgraftStatus, epoch);
 	FIELD(PgraftStatus, lease_deadline_ns);
 	FIELD(PgraftStatus, leader_deadline_ns);
+	FIELD(PgraftStatus, no_quorum_deadline_ns);
 	FIELD(PgraftStatus, term);
 	FIELD(PgraftStatus, commit_index);
+	FIELD(PgraftStatus, known_commit_index);
 	FIELD(PgraftStatus, applied_index);
 	FIELD(PgraftStatus, last_index);
 	FIELD(PgraftStatus, first_index);
@@ -92,6 +94,7 @@ print_status(void)
 	FIELD(PgraftStatus, node_id);
 	FIELD(PgraftStatus, leader_id);
 	FIELD(PgraftStatus, members);
+	FIELD(PgraftStatus, live_members);
 	FIELD(PgraftStatus, requests_pending);
 	FIELD(PgraftStatus, queue_full);
 	FIELD(PgraftStatus, error_status);
@@ -173,6 +176,7 @@ print_request_codes(void)
 	CONSTANT(PGRAFT_REQ_SET_DEBUG);
 	CONSTANT(PGRAFT_REQ_TRANSFER_LEADERSHIP);
 	CONSTANT(PGRAFT_REQ_UPDATE_NODE);
+	CONSTANT(PGRAFT_REQ_HEALTH);
 	CONSTANT(PGRAFT_REQ_LOG_APPEND);
 	CONSTANT(PGRAFT_REQ_LOG_WAIT_COMMIT);
 	CONSTANT(PGRAFT_REQ_LOG_WAIT_APPLY);
@@ -192,6 +196,7 @@ print_request_codes(void)
 	CONSTANT(PGRAFT_REQ_SNAPSHOT);
 	CONSTANT(PGRAFT_REQ_BACKUP);
 	CONSTANT(PGRAFT_REQ_RECOVER_CLUSTER);
+	CONSTANT(PGRAFT_REQ_FINDINGS);
 	CONSTANT(PGRAFT_REQ_RESTORE);
 	CONSTANT(PGRAFT_REQ_BACKUP_INFO);
 }

@@ -18,8 +18,8 @@
 
 readonly HERE=$PGRAFT_ROOT/tests/regress
 readonly UNLOADED_TESTS=(unloaded)
-readonly TESTS=(setup surface privileges arguments no_cluster found status kv log membership
-    recovery session encoding extension)
+readonly TESTS=(setup surface privileges arguments no_cluster found status findings kv log
+    membership recovery session encoding extension)
 readonly NO_QUORUM_TESTS=(no_quorum)
 readonly HOSTILE_TESTS=(hostile)
 readonly PREPARING_TESTS=" setup found "

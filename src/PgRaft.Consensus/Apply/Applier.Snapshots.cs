@@ -162,7 +162,8 @@ internal sealed partial class Applier
         long start = Stopwatch.GetTimestamp();
         var (configurationIndex, configuration) = _configurations.At(image.AppliedIndex);
         using (var writer = _snapshots.CreateWriter(
-            image.AppliedIndex, image.AppliedTerm, configurationIndex, configuration.Bytes.Span))
+            image.AppliedIndex, image.AppliedTerm, configurationIndex, configuration.Bytes.Span,
+            image.DataVersion))
         {
             Core.Snapshots.SnapshotWriter.Write(writer.Content, image, _stopping.Token);
             writer.Commit();

@@ -11,6 +11,7 @@ using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Metrics;
 using PgRaft.Consensus.Storage;
 using PgRaft.Core;
+using PgRaft.Core.Commands;
 using PgRaft.Core.Snapshots;
 
 namespace PgRaft.Consensus.Apply;
@@ -21,8 +22,9 @@ internal sealed partial class Applier : IAsyncDisposable
     private const int BatchEntries = 512;
     private const int BatchBytes = 1024 * 1024;
 
-    // So few answers that giving them takes less than waking the thread that would.
-    private const int FewProposals = 4;
+    // So few entries, and so small, that applying them takes less than waking the thread for it.
+    private const int FewEntries = 4;
+    private const int FewBytes = 64 * 1024;
     private readonly StateMachine _stateMachine;
     private readonly SegmentedLog _log;
     private readonly SnapshotStore _snapshots;
@@ -81,15 +83,13 @@ internal sealed partial class Applier : IAsyncDisposable
     public PendingProposal Register(long index, long term) => _proposals.Add(index, term);
 
     /// <summary>
-    /// Entries up to an index are committed and durable here. Calls may overtake each other.
+    /// Entries up to an index are committed and durable here. Calls may overtake each other. The
+    /// caller's thread may apply a few entries and run what waits for them.
     /// </summary>
-    /// <param name="commitIndex">The index.</param>
-    /// <param name="mayApplyHere">The caller's thread may apply a few entries and run what waits
-    /// for them.</param>
-    public void CommitAdvanced(long commitIndex, bool mayApplyHere)
+    public void CommitAdvanced(long commitIndex)
     {
         RaiseCommit(commitIndex);
-        if (!mayApplyHere || _proposals.Count is 0 or > FewProposals || !TryApplyHere())
+        if (!TryApplyHere())
         {
             _signal.Writer.TryWrite(true);
         }
@@ -170,7 +170,8 @@ internal sealed partial class Applier : IAsyncDisposable
         _signal.Writer.TryComplete();
         await _loop.ConfigureAwait(false);
 
-        // One that was asked for may be beginning.
+        // One that was asked for may be beginning, and a thread of the log or the engine may be
+        // applying; none begins from here on.
         await _turn.WaitAsync(CancellationToken.None).ConfigureAwait(false);
         var snapshotting = _snapshotting;
         _turn.Release();
@@ -209,17 +210,28 @@ internal sealed partial class Applier : IAsyncDisposable
         }
     }
 
-    // False when the loop has to do it: it is at work, or there is more.
+    // False when the loop has to do it: it is at work, or there is more than a little to do.
     private bool TryApplyHere()
     {
-        if (!_turn.Wait(0, CancellationToken.None))
+        if (Volatile.Read(ref _commitIndex) - AppliedIndex > FewEntries
+            || !_turn.Wait(0, CancellationToken.None))
         {
             return false;
         }
 
         try
         {
-            ApplyBatch();
+            // The log may still become durable after this was disposed.
+            if (_stopping.IsCancellationRequested)
+            {
+                return false;
+            }
+
+            if (ReadBatch(FewEntries, FewBytes) && _batch.TrueForAll(IsLight))
+            {
+                ApplyRead();
+            }
+
             return AppliedIndex == Volatile.Read(ref _commitIndex);
         }
         catch (Exception e)
@@ -238,7 +250,17 @@ internal sealed partial class Applier : IAsyncDisposable
         await _turn.WaitAsync(_stopping.Token).ConfigureAwait(false);
         try
         {
-            return ApplyBatch();
+            bool any = ReadBatch(BatchEntries, BatchBytes);
+            if (any)
+            {
+                ApplyRead();
+            }
+            else
+            {
+                FollowOptions();
+            }
+
+            return any;
         }
         finally
         {
@@ -246,23 +268,31 @@ internal sealed partial class Applier : IAsyncDisposable
         }
     }
 
-    // With _turn held. What was applied shows everywhere before anybody is told of it.
-    private bool ApplyBatch()
+    // With _turn held. False when there is nothing to apply.
+    private bool ReadBatch(int maxEntries, int maxBytes)
     {
+        _batch.Clear();
         long from = _appliedIndex + 1;
-        long count = Math.Min(BatchEntries, Volatile.Read(ref _commitIndex) - _appliedIndex);
+        long count = Math.Min(maxEntries, Volatile.Read(ref _commitIndex) - _appliedIndex);
         if (count <= 0)
         {
-            FollowOptions();
             return false;
         }
 
-        _batch.Clear();
-        if (_log.Read(from, (int)count, BatchBytes, _batch) == 0)
-        {
-            throw new InvariantViolatedException($"committed entry {from} is not in the log");
-        }
+        return _log.Read(from, (int)count, maxBytes, _batch) > 0
+            ? true
+            : throw new InvariantViolatedException($"committed entry {from} is not in the log");
+    }
 
+    // A compaction may have any number of revisions to drop, and a value may be large.
+    private static bool IsLight(LogRecord record) => record.Kind != EntryKind.Command
+        || (record.Payload.Length <= FewBytes
+            && Command.TryDecode(record.Payload.Span, out var command) == CommandDecodeStatus.Ok
+            && command.Type != CommandType.KvCompact);
+
+    // With _turn held. What was applied shows everywhere before anybody is told of it.
+    private void ApplyRead()
+    {
         long began = Stopwatch.GetTimestamp();
         _batch.ForEach(Apply);
         Meters.Apply.RecordSince(began);
@@ -274,7 +304,6 @@ internal sealed partial class Applier : IAsyncDisposable
 
         _answers.Clear();
         SnapshotIfDue();
-        return true;
     }
 
     private void Apply(LogRecord record)

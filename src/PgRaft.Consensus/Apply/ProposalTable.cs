@@ -27,18 +27,6 @@ internal sealed class ProposalTable
         return proposal;
     }
 
-    /// <summary>How many wait.</summary>
-    public int Count
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _pending.Count;
-            }
-        }
-    }
-
     /// <summary>Removes and returns the proposal that waits for an index, if one does.</summary>
     public PendingProposal? Take(long index)
     {

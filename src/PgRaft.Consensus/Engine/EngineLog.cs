@@ -246,7 +246,7 @@ internal sealed partial class EngineLog
             _wantedCommitIndex = Math.Max(_wantedCommitIndex, Math.Min(endIndex, _log.LastIndex));
         }
 
-        AdvanceCommit(mayApplyHere: true);
+        AdvanceCommit();
         return new(CommitIndex - before);
     }
 
@@ -444,7 +444,7 @@ internal sealed partial class EngineLog
         Changed?.Invoke();
     }
 
-    private void AdvanceCommit(bool mayApplyHere = false)
+    private void AdvanceCommit()
     {
         long commitIndex;
         lock (_gate)
@@ -458,7 +458,7 @@ internal sealed partial class EngineLog
             SetCommit(commitIndex);
         }
 
-        _applier.CommitAdvanced(commitIndex, mayApplyHere);
+        _applier.CommitAdvanced(commitIndex);
         _commitWaiters.Reached(commitIndex);
     }
 

@@ -17,18 +17,21 @@ internal sealed class Peer : IAsyncDisposable
     /// <param name="hello">This node's hello for a kind of connection to it.</param>
     /// <param name="contact">What is known of the node already.</param>
     /// <param name="logger">For connection failures.</param>
+    /// <param name="heard">Told what it says of itself.</param>
     /// <param name="meters">Told of the bytes that pass.</param>
     public Peer(
         MemberAddress address, Func<ChannelKind, Hello> hello, PeerContact contact, ILogger logger,
-        NodeMeters? meters = null)
+        Action<Hello>? heard = null, NodeMeters? meters = null)
     {
         Meters = meters ??= new NodeMeters();
         Contact = contact;
         Address = address;
         _health = new ConnectionHealth(address, logger);
-        Consensus = new PeerChannel(address, () => hello(ChannelKind.Consensus), _health, meters);
-        Snapshot = new PeerChannel(address, () => hello(ChannelKind.Snapshot), _health, meters);
-        Client = new PeerChannel(address, () => hello(ChannelKind.Client), _health, meters);
+        PeerChannel Channel(ChannelKind kind) =>
+            new(address, () => hello(kind), _health, meters, heard);
+        Consensus = Channel(ChannelKind.Consensus);
+        Snapshot = Channel(ChannelKind.Snapshot);
+        Client = Channel(ChannelKind.Client);
     }
 
     /// <summary>Who and where.</summary>

@@ -48,6 +48,9 @@ internal interface IMemberHost
     /// <summary>A member says that this node is not one in the committed configuration of an
     /// index, which may be an old one.</summary>
     void ToldRemoved(long configurationIndex, int teller);
+
+    /// <summary>A peer was asked for its vote, and has answered or not.</summary>
+    void Balloted();
 }
 
 /// <summary>A voter behind the network.</summary>
@@ -55,6 +58,9 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
     : Member(address)
 {
     private const int MaxAppendBytes = 1024 * 1024;
+
+    // Longer appends are catching up, and say more of bandwidth than of a heartbeat's way.
+    private const int MaxMeasuredBytes = 64 * 1024;
     private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(20);
     private readonly List<LogRecord> _batch = [];
     private readonly FrameWriter _append = new();
@@ -284,6 +290,10 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
         {
             throw new MemberUnavailableException(this, e.Message, e);
         }
+        finally
+        {
+            host.Balloted();
+        }
     }
 
     // An answer that says nothing about the entries: the next round begins after this index.
@@ -375,8 +385,18 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
             host.HeartbeatSent();
         }
 
+        bool isMeasured = _append.Frame.Length <= MaxMeasuredBytes;
         var (answer, sentAt) = await CallUntilDeadlineAsync(token).ConfigureAwait(false);
-        Measure(host.Clock.GetTimestamp() - sentAt);
+        if (_batch.Count > 0)
+        {
+            peer.Meters.Replication.Record(host.Clock.GetTimestamp() - sentAt);
+        }
+
+        if (isMeasured)
+        {
+            peer.Contact.RoundTrip.Measured(sentAt);
+        }
+
         var body = new BodyReader(answer);
         long theirTerm = body.Int64();
         var status = (HeartbeatResult)body.Byte();
@@ -392,19 +412,6 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
             Term = theirTerm,
             Value = new ReplicationStatus { Result = status, LastIndex = lastIndex },
         };
-    }
-
-    // A heartbeat waits for no disk: its time is the way there and back.
-    private void Measure(long ticks)
-    {
-        if (_batch.Count > 0)
-        {
-            peer.Meters.Replication.Record(ticks);
-        }
-        else
-        {
-            peer.Contact.HeartbeatMs = ticks * 1000.0 / host.Clock.TimestampFrequency;
-        }
     }
 
     private void WriteAppend(long term, long previous, long previousTerm, long commitIndex)

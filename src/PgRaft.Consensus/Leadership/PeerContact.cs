@@ -11,7 +11,6 @@ internal sealed class PeerContact(TimeProvider clock)
     private long _matchTerm;
     private long _acknowledgedSend;
     private long _acknowledgedTerm;
-    private double _heartbeatMs;
     private int _sendingSnapshot;
     private long _snapshotSentBytes;
     private long _snapshotBytes;
@@ -20,6 +19,9 @@ internal sealed class PeerContact(TimeProvider clock)
     /// <summary>Called when the peer has more than before; must not block. For a node that is to
     /// be added.</summary>
     public Action? Advanced { get; set; }
+
+    /// <summary>How long it takes to answer this node's appends.</summary>
+    public RoundTrip RoundTrip { get; } = new(clock);
 
     /// <summary>Timestamp of the last answer of any kind; 0 = never.</summary>
     public long LastAnswer => Volatile.Read(ref _lastAnswer);
@@ -35,16 +37,13 @@ internal sealed class PeerContact(TimeProvider clock)
     public (long SentBytes, long TotalBytes) SnapshotProgress =>
         (Volatile.Read(ref _snapshotSentBytes), Volatile.Read(ref _snapshotBytes));
 
-    /// <summary>Time from sending the newest heartbeat to its answer, in ms; null = none yet.
-    /// </summary>
-    public double? HeartbeatMs
-    {
-        get => Volatile.Read(ref _heartbeatMs) is var ms and > 0 ? ms : null;
-        set => Volatile.Write(ref _heartbeatMs, value ?? 0);
-    }
-
     /// <summary>Whether the newest attempt failed after the newest answer.</summary>
     public bool Failing => Volatile.Read(ref _lastAttemptFailed) > LastAnswer;
+
+    /// <summary>Whether the newest attempt failed, after the newest answer and within a time.
+    /// </summary>
+    public bool FailedWithin(TimeSpan time) =>
+        Failing && clock.GetElapsedTime(Volatile.Read(ref _lastAttemptFailed)) < time;
 
     /// <summary>The peer answered something.</summary>
     public void Answered() => Volatile.Write(ref _lastAnswer, clock.GetTimestamp());

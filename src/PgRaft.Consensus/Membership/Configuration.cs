@@ -109,7 +109,8 @@ internal sealed class Configuration : IClusterConfiguration<MemberAddress>
     {
         if (bytes[..1][0] != FormatVersion)
         {
-            throw new InvalidDataException($"Unknown configuration format {bytes[0]}.");
+            throw new InvalidDataException(
+                $"A configuration has format {bytes[0]}, but this pgraft reads {FormatVersion}.");
         }
 
         long foundingId = BinaryPrimitives.ReadInt64LittleEndian(bytes[1..]);

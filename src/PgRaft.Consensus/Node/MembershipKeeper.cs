@@ -118,6 +118,7 @@ internal sealed class MembershipKeeper(
             }
 
             _remotes.Clear();
+            node.Versions.Others([]);
             _local = null;
         }
     }
@@ -217,7 +218,7 @@ internal sealed class MembershipKeeper(
         Hello MyHello(ChannelKind kind) => node.Hello(kind, address.NodeId);
         return new Peer(
             address, MyHello, known ?? new PeerContact(((IMemberHost)node).Clock), logger,
-            node.Meters);
+            node.Versions.Heard, node.Meters);
     }
 
     /// <summary>Drops a node that was not added after all.</summary>
@@ -232,6 +233,7 @@ internal sealed class MembershipKeeper(
             }
 
             _remotes.Remove(candidate.Address.NodeId);
+            node.Versions.Others(_remotes.Keys);
         }
 
         candidate.Dispose();
@@ -306,6 +308,7 @@ internal sealed class MembershipKeeper(
             {
                 remote = NewRemote(address, remote?.Peer.Contact);
                 _remotes[address.NodeId] = remote;
+                node.Versions.Others(_remotes.Keys);
             }
 
             return remote;
@@ -323,6 +326,8 @@ internal sealed class MembershipKeeper(
             {
                 _remotes.Remove(gone);
             }
+
+            node.Versions.Others(_remotes.Keys);
         }
 
         if (!wanted.Contains(self.NodeId))

@@ -8,6 +8,7 @@ using PgRaft.Consensus.Apply;
 using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Core;
+using PgRaft.Core.Commands;
 
 namespace PgRaft.Consensus.Node;
 
@@ -18,7 +19,8 @@ internal sealed class NodeStorage : IDisposable
 
     private NodeStorage(
         IStorageIo io, DataDirectory directory, TermStore terms, SnapshotStore snapshots,
-        SegmentedLog log, ConfigurationHistory configurations, MembershipNotices notices)
+        SegmentedLog log, ConfigurationHistory configurations, MembershipNotices notices,
+        int dataHeld)
     {
         _io = io;
         DataDirectory = directory;
@@ -27,6 +29,7 @@ internal sealed class NodeStorage : IDisposable
         Log = log;
         Configurations = configurations;
         Notices = notices;
+        DataHeld = dataHeld;
     }
 
     /// <summary>The locked and stamped directory.</summary>
@@ -47,6 +50,9 @@ internal sealed class NodeStorage : IDisposable
     /// <summary>What the node was told of its own membership.</summary>
     public MembershipNotices Notices { get; }
 
+    /// <summary>Newest data version in log and snapshot when they were opened.</summary>
+    public int DataHeld { get; }
+
     /// <summary>Opens everything and restores the state machine from the newest snapshot.</summary>
     public static NodeStorage Open(NodeOptions options, StateMachine stateMachine)
     {
@@ -62,10 +68,12 @@ internal sealed class NodeStorage : IDisposable
                 LogOptionsOf(options, directory.Path), snapshots.Current?.Index ?? 0,
                 snapshots.Current?.Term ?? 0);
             RequireTermNotBehindLog(directory.Path, terms, log);
-            var configurations = ReadConfigurations(options, directory, snapshots, log);
+            var configurations = ReadConfigurations(
+                options, directory, snapshots, log, out int inLog);
             return new NodeStorage(
                 options.Io, directory, terms, snapshots, log, configurations,
-                MembershipNotices.Open(options.Io, directory.Path));
+                MembershipNotices.Open(options.Io, directory.Path),
+                Math.Max(inLog, stateMachine.DataVersion));
         }
         catch
         {
@@ -117,14 +125,15 @@ internal sealed class NodeStorage : IDisposable
     }
 
     private static ConfigurationHistory ReadConfigurations(
-        NodeOptions options, DataDirectory directory, SnapshotStore snapshots, SegmentedLog log)
+        NodeOptions options, DataDirectory directory, SnapshotStore snapshots, SegmentedLog log,
+        out int dataVersion)
     {
         var history = snapshots.Current is { } snapshot
             ? new ConfigurationHistory(
                 snapshot.Index, Configuration.Decode(snapshot.Configuration.Span))
             : new ConfigurationHistory(
                 0, FoundingFile.Read(options.Io, directory.Path) ?? Configuration.Empty);
-        ScanLog(log, history);
+        dataVersion = ScanLog(log, history);
         bool blank = history.Latest.Configuration.IsEmpty && log.LastIndex == 0;
         if (blank && options.InitialCluster.Count > 0)
         {
@@ -136,8 +145,12 @@ internal sealed class NodeStorage : IDisposable
         return history;
     }
 
-    private static void ScanLog(SegmentedLog log, ConfigurationHistory history)
+    // Takes the configurations out of the log, and returns the newest data version in it. One that
+    // this build does not read is refused here: entries that are not committed yet would be applied
+    // much later.
+    private static int ScanLog(SegmentedLog log, ConfigurationHistory history)
     {
+        int newest = 0;
         var batch = new List<LogRecord>();
         long next = Math.Max(log.FirstIndex, history.Latest.Index + 1);
         while (log.Read(next, 1024, 1024 * 1024, batch) > 0)
@@ -148,11 +161,27 @@ internal sealed class NodeStorage : IDisposable
                 {
                     history.Append(record.Index, record.Term, ConfigurationOf(record));
                 }
+
+                newest = Math.Max(newest, DataVersionOf(record));
             }
 
             next = batch[^1].Index + 1;
             batch.Clear();
         }
+
+        return newest;
+    }
+
+    /// <summary>The data version of an entry; 0 = it has none.</summary>
+    /// <exception cref="PgraftException">This build does not read it.</exception>
+    public static int DataVersionOf(LogRecord record)
+    {
+        int version = record.Kind == EntryKind.Command
+            ? Command.VersionOf(record.Payload.Span)
+            : 0;
+        return version <= DataVersions.Newest
+            ? version
+            : throw DataVersions.TooNew($"log entry {record.Index}", version);
     }
 
     private static Configuration ConfigurationOf(LogRecord record)

@@ -35,7 +35,16 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
     public long Messages => Volatile.Read(ref _messages);
 
     /// <inheritdoc/>
-    public Hello Greeting(Hello peer) => node.Hello(peer.Kind, peer.NodeId);
+    public Hello Greeting(Hello peer)
+    {
+        var mine = node.Hello(peer.Kind, peer.NodeId);
+        if (peer.IdentityRefusal(mine) is null)
+        {
+            node.Versions.Heard(peer);
+        }
+
+        return mine;
+    }
 
     /// <inheritdoc/>
     public async ValueTask HandleAsync(
@@ -232,6 +241,7 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
         long previousTerm = body.Int64();
         long commitIndex = body.Int64();
         var records = ReadRecords(ref body, previousIndex);
+        RequireKnownVersions(records);
         SkipCovered(records, ref previousIndex, ref previousTerm);
         var result = await EngineAppendAsync(
             sender, term, records, previousIndex, previousTerm, commitIndex, token)
@@ -239,7 +249,7 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
         long lastIndex = result.Value.LastIndex;
         if (result.Term <= term)
         {
-            node.View.LeaderSeen(term, sender);
+            node.LeaderSeen(term, sender, commitIndex);
             await node.Membership.SettleAsync(token).ConfigureAwait(false);
             if (result.Value.Result == HeartbeatResult.Rejected)
             {
@@ -294,6 +304,19 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
         {
             _ = Configuration.Decode(payload.Span);
         }
+    }
+
+    // A leader does not send what a member cannot read; one that does anyway must not get it into
+    // this log, where it would be acknowledged and never applied.
+    private void RequireKnownVersions(List<LogRecord> records)
+    {
+        int newest = 0;
+        foreach (var record in records)
+        {
+            newest = Math.Max(newest, NodeStorage.DataVersionOf(record));
+        }
+
+        node.Versions.Holds(newest);
     }
 
     // Invariant (election safety, Ongaro 2014 §3.4): at most one leader a term.
@@ -417,52 +440,9 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
             return false;
         }
 
-        node.View.LeaderSeen(term, sender);
+        // What a snapshot covers is committed.
+        node.LeaderSeen(term, sender, previousIndex);
         return true;
-    }
-
-    // Hazard 43: what an emptied data_dir acknowledges counts for what it had before. Who has an
-    // old configuration may still take this node for a member.
-    private void RequireMembership(int sender)
-    {
-        if (!node.Membership.TakesEntries)
-        {
-            throw new InvalidDataException(
-                $"node {sender} takes this node for a member, but it is none: it was removed, or "
-                + "its pgraft.data_dir was emptied; remove it on the leader and add it again");
-        }
-    }
-
-    // Takes turns with votes: one that is under way has been judged by the old notice.
-    private async ValueTask JoinAsync(
-        int sender, BodyReader body, FrameWriter answer, CancellationToken token)
-    {
-        long term = body.Int64();
-        long lastIndex = body.Int64();
-        bool accepted = false;
-        RefuseSecondLeader(sender, term);
-        await _turn.WaitAsync(token).ConfigureAwait(false);
-        try
-        {
-            if (term >= node.Log.Term)
-            {
-                await node.Log.ObserveTermAsync(term).ConfigureAwait(false);
-                accepted = node.Membership.Join(lastIndex);
-            }
-        }
-        finally
-        {
-            _turn.Release();
-        }
-
-        await node.Membership.SettleAsync(token).ConfigureAwait(false);
-        answer.Int64(node.Log.Term).Byte(accepted ? (byte)1 : (byte)0);
-    }
-
-    private async ValueTask RemovedAsync(int sender, BodyReader body, FrameWriter answer)
-    {
-        await node.LearnRemovalAsync(body.Int64(), sender).ConfigureAwait(false);
-        answer.Int64(node.Log.Term);
     }
 
     // A node that was removed may not know it yet: it must not serve clients through this one.

@@ -80,7 +80,9 @@ public sealed partial class RaftNode
         else
         {
             _history.Expect("a majority of the members did not answer");
-            LogNoMajority(_logger, SelfId, LiveMembers(), Membership.Active.Count, tenure.Term);
+            LogNoMajority(
+                _logger, SelfId, LiveMembers(Membership.Remotes), Membership.Active.Count,
+                tenure.Term);
         }
     }
 
@@ -95,12 +97,6 @@ public sealed partial class RaftNode
         {
             Meters.LeaseExpirations.Increment();
         }
-    }
-
-    private int LiveMembers()
-    {
-        var lately = TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs);
-        return 1 + Membership.Remotes.Count(r => r.Peer.Contact.HeardWithin(lately));
     }
 
     [LoggerMessage(114, LogLevel.Warning,

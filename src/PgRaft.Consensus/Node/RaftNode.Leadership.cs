@@ -66,6 +66,36 @@ public sealed partial class RaftNode
         }
     }
 
+    void IMemberHost.Balloted()
+    {
+        var active = Membership.Active;
+        if (View.Current(Log.Term, out _) != 0 || !active.Contains(SelfId))
+        {
+            return;
+        }
+
+        var remotes = Membership.Remotes;
+        _quorum.Asked(
+            active.Count, remotes.Count(r => r.Peer.Contact.FailedWithin(Lately)),
+            LiveMembers(remotes));
+        RaiseStatusChanged();
+    }
+
+    /// <summary>An append or a piece of a snapshot of a leader was accepted.</summary>
+    /// <param name="term">Its term.</param>
+    /// <param name="leaderId">The leader.</param>
+    /// <param name="commitIndex">An index that it says is committed.</param>
+    internal void LeaderSeen(long term, int leaderId, long commitIndex)
+    {
+        if (commitIndex > Volatile.Read(ref _leaderCommitIndex))
+        {
+            Volatile.Write(ref _leaderCommitIndex, commitIndex);
+        }
+
+        _quorum.Follows();
+        View.LeaderSeen(term, leaderId);
+    }
+
     /// <summary>Whether this node may stand for election now; asked when it is about to.</summary>
     internal bool MayCampaign()
     {
@@ -198,6 +228,7 @@ public sealed partial class RaftNode
     {
         CountLapse();
         _lease.End();
+        _quorum.Follows();
         View.Deposed(tenure);
         WakeProposals();
     }
@@ -278,12 +309,24 @@ public sealed partial class RaftNode
         }
 
         CountLapse();
+        _quorum.Leads(LiveMembers(remotes));
         long before = _lease.Current;
         _lease.Renew(term, acknowledged, shortest);
         if (_lease.Current != before)
         {
             RaiseStatusChanged();
         }
+    }
+
+    private int LiveMembers(RemoteMember[] remotes)
+    {
+        int live = 1;
+        foreach (var remote in remotes)
+        {
+            live += remote.Peer.Contact.HeardWithin(Lately) ? 1 : 0;
+        }
+
+        return live;
     }
 
     /// <summary>Whether a majority accepted this node as leader of a term, asked at or after a

@@ -63,6 +63,7 @@ public sealed partial class RaftNode
             throw new PgraftException(StatusCode.NotDone, "time ran out before the write was sent");
         }
 
+        RequireReadableByAll(command.Span);
         var pending = Log.Propose(tenure.Term, command.Span)
             ?? await ProposeLaterAsync(tenure, command, token).ConfigureAwait(false);
         Engine.Replicate();
@@ -95,6 +96,7 @@ public sealed partial class RaftNode
                     throw NotLeaderHere();
                 }
 
+                RequireReadableByAll(command.Span);
                 if (Log.Propose(tenure.Term, command.Span) is { } pending)
                 {
                     return pending;
@@ -115,6 +117,21 @@ public sealed partial class RaftNode
 
     private static TaskCompletionSource NewSignal() =>
         new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // A member that reads less may have come since the command was made.
+    private void RequireReadableByAll(ReadOnlySpan<byte> command)
+    {
+        int version = Command.VersionOf(command);
+        if (version > Versions.Written)
+        {
+            throw new PgraftException(
+                StatusCode.NotDone,
+                $"the write has data version {version}, which not every member reads",
+                $"The newest that all of them read is {Versions.Written}.");
+        }
+
+        Versions.Holds(version);
+    }
 
     // A tenure begins when an entry of its own term has been applied, and with it everything of
     // earlier terms that will ever be (Ongaro 2014 §3.6.2): what has no result by now never will.

@@ -35,6 +35,10 @@ public sealed partial class RaftNode
                 SnapshotTerm = disk.Snapshots.Current?.Term ?? 0,
                 SnapshotBytes = disk.Snapshots.Current?.TotalBytes ?? 0,
                 DiskBytes = disk.Log.DiskBytes + (disk.Snapshots.Current?.TotalBytes ?? 0),
+                KnownCommitIndex = Math.Max(
+                    log.CommitIndex, Volatile.Read(ref _leaderCommitIndex)),
+                NoQuorumDeadlineNs = _quorum.LostUntilNs,
+                LiveMembers = _quorum.Live,
                 Members = Committed.Count,
                 RemovedIndex = Membership.RemovedIndex,
                 MessagesProcessed = _requests?.Messages ?? 0,
@@ -43,6 +47,9 @@ public sealed partial class RaftNode
             };
         }
     }
+
+    /// <inheritdoc/>
+    public int DataVersion => Versions.Written;
 
     /// <inheritdoc/>
     public int LeaderId => _engine is null ? 0 : KnownLeader(Log.Term, out _);
@@ -95,6 +102,63 @@ public sealed partial class RaftNode
         return 0;
     }
 
+    /// <inheritdoc/>
+    public NodeFacts GetFacts()
+    {
+        int leaderId = KnownLeader(Log.Term, out _);
+        return new NodeFacts(
+            [.. Committed.Addresses
+                .Select(a => a.NodeId == SelfId ? OwnView(a) : PeerViewOf(a, leaderId))],
+            SyncMs(),
+            DataVersion);
+    }
+
+    // A sync that has not returned is not in the mean yet.
+    private double? SyncMs() =>
+        Disk.Log.SyncTimes.MeanMs is { } mean ? Math.Max(mean, Disk.Log.BusyMs) : null;
+
+    private PeerView OwnView(MemberAddress address) => new(address, true, null)
+    {
+        Version = _options.Version,
+        Protocol = Versions.Own.Protocol.Newest,
+        DataVersion = Versions.Own.Data.Newest,
+        ElectionTimeoutMs = _options.ElectionTimeoutMs,
+    };
+
+    private PeerView PeerViewOf(MemberAddress address, int leaderId)
+    {
+        var peer = Membership.FindPeer(address.NodeId);
+        var heard = Versions.Of(address.NodeId);
+        long heardAt = Math.Max(
+            peer?.Contact.LastAnswer ?? 0, View.LeaderSeenAt(address.NodeId));
+        return new PeerView(address, IsAlive(peer, heardAt), SinceMs(heardAt))
+        {
+            RoundTripMs = peer?.Contact.RoundTrip.SmoothedMs,
+            LatencyMs = peer?.Contact.RoundTrip.LeastMs,
+            Version = heard?.Version,
+            Protocol = heard?.Protocol,
+            DataVersion = heard?.DataVersion,
+            ElectionTimeoutMs = heard?.ElectionTimeoutMs,
+            LastError = peer?.LastError,
+        };
+    }
+
+    private bool? IsAlive(Peer? peer, long heardAt)
+    {
+        bool isRecent = heardAt != 0
+            && _options.Clock.GetElapsedTime(heardAt) < Lately;
+        return isRecent ? true
+            : peer?.Contact.FailedWithin(Lately) == true ? false
+            : null;
+    }
+
+    private long? SinceMs(long timestamp) => timestamp == 0
+        ? null
+        : (long)_options.Clock.GetElapsedTime(timestamp).TotalMilliseconds;
+
+    // How long an answer, or its absence, says whether a member is alive.
+    private TimeSpan Lately => TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs * 2);
+
     private NodeRole Role()
     {
         var active = Membership.Active;
@@ -137,14 +201,11 @@ public sealed partial class RaftNode
             : contact.SendingSnapshot ? "snapshot"
             : isJoining ? "catching up"
             : match > 0 ? "replicate" : "probe";
-        long? lastContactMs = contact.LastAnswer == 0
-            ? null
-            : (long)_options.Clock.GetElapsedTime(contact.LastAnswer).TotalMilliseconds;
         return new FollowerProgress(
             remote.Address.NodeId, match, next, active, Disk.Log.LastIndex - match,
-            lastContactMs, state)
+            SinceMs(contact.LastAnswer), state)
         {
-            HeartbeatMs = contact.HeartbeatMs,
+            RoundTripMs = contact.RoundTrip.SmoothedMs,
         };
     }
 }

@@ -27,6 +27,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     private readonly CancellationTokenSource _stopping = new();
     private readonly LeaderLease _lease = new();
     private readonly LeadershipHistory _history;
+    private readonly QuorumView _quorum;
     private RuntimeOptions _runtime;
     private NodeStorage? _storage;
     private Applier? _applier;
@@ -37,9 +38,11 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     private PeerRequests? _requests;
     private PeerListener? _listener;
     private SnapshotInbox? _inbox;
+    private MemberVersions? _versions;
     private CancellationTokenSource _engineStopped = new();
     private Task _leadershipWatch = Task.CompletedTask;
     private long _heartbeatsSent;
+    private long _leaderCommitIndex;
     private int _stopped;
 
     /// <summary>Prepares a node; nothing is opened before <see cref="StartAsync"/>.</summary>
@@ -52,6 +55,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         _logger = loggers.CreateLogger("raft");
         View = new LeaderView(options.Self.NodeId, options.ElectionTimeoutMs, options.Clock);
         View.Changed += RaiseStatusChanged;
+        _quorum = new QuorumView(options.ElectionTimeoutMs, options.Clock);
     }
 
     /// <inheritdoc/>
@@ -77,6 +81,9 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     int IMemberHost.BatchSizeEntries => Volatile.Read(ref _runtime).BatchSizeEntries;
 
     internal LeaderView View { get; }
+
+    /// <summary>What this node and the others can speak and read.</summary>
+    internal MemberVersions Versions => _versions ?? throw NotStarted();
 
     internal EngineLog Log => _log ?? throw NotStarted();
 
@@ -192,7 +199,11 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     /// <summary>This node's hello.</summary>
     internal Hello Hello(ChannelKind kind, int targetId) => new(
         kind, _options.ClusterId, FoundingId, SelfId, targetId, _options.ElectionTimeoutMs,
-        _options.Version);
+        _options.Version)
+    {
+        Versions = Versions.Own,
+        DataHeld = Math.Max(Versions.Held, _stateMachine.DataVersion),
+    };
 
     private static InvalidOperationException NotStarted() => new("The node is not started.");
 
@@ -205,6 +216,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             LogDamagedSnapshot(_logger, rejected);
         }
 
+        _versions = new MemberVersions(_options.Versions, storage.DataHeld);
         _inbox = new SnapshotInbox(storage.Snapshots);
         _applier = new Applier(
             _stateMachine, storage.Log, storage.Snapshots, storage.Configurations,

@@ -24,6 +24,9 @@ internal sealed class BackupFile : IDisposable
     /// <summary>What the header says.</summary>
     public BackupInfo Info { get; }
 
+    /// <summary>Data version of the state; known once it was verified, else 0.</summary>
+    public int DataVersion { get; private set; }
+
     private long ContentBytes => Info.TotalBytes - _headerBytes - BackupFormat.FooterBytes;
 
     /// <summary>Opens a file and reads its header and footer.</summary>
@@ -58,6 +61,8 @@ internal sealed class BackupFile : IDisposable
             throw BackupFormat.Damaged(
                 _file.Path, _headerBytes, "its content is not what its header says");
         }
+
+        DataVersion = image.DataVersion;
     }
 
     /// <summary>Copies the state machine's bytes; throws when the checksum is wrong, which is

@@ -1,8 +1,8 @@
 // The system calls that storage needs and the class library does not offer: fdatasync (fsync
 // also journals time stamps: a second write per batch), sync of a directory, a lock that no
-// environment variable turns off, and for files that a client names: creating one that must not
-// be there, giving it a name that must not be there, and opening one that may be a pipe.
-// Blittable arguments only, so no unsafe code.
+// environment variable turns off, an event that costs one call a side, and for files that a client
+// names: creating one that must not be there, giving it a name that must not be there, and opening
+// one that may be a pipe. Blittable arguments only, so no unsafe code.
 // Threading: stateless. Failure: PgraftException naming the file.
 using System.Runtime.InteropServices;
 using System.Text;
@@ -26,6 +26,7 @@ internal static class Libc
     private const int ErrnoNoSystemCall = 38;
     private const int LockExclusive = 2;
     private const int LockNonBlocking = 4;
+    private const int ErrnoInterrupted = 4;
     private const int ErrnoWouldBlock = 11;
 
     internal static void SyncData(SafeHandle file, string path)
@@ -110,6 +111,34 @@ internal static class Libc
         return StorageErrors.OfClientsFile(errno, action, path, reason);
     }
 
+    internal static SafeFileHandle NewEvent()
+    {
+        int descriptor = eventfd(0, OpenCloseOnExec);
+        return descriptor >= 0
+            ? new SafeFileHandle(descriptor, ownsHandle: true)
+            : throw Error("create", "eventfd");
+    }
+
+    internal static void SetEvent(SafeHandle descriptor)
+    {
+        ulong one = 1;
+        if (write(descriptor, ref one, sizeof(ulong)) < 0)
+        {
+            throw Error("write", "eventfd");
+        }
+    }
+
+    // Returns once the event was set since the last call; or earlier, when a signal arrived.
+    internal static void WaitEvent(SafeHandle descriptor)
+    {
+        ulong count = 0;
+        if (read(descriptor, ref count, sizeof(ulong)) < 0
+            && Marshal.GetLastPInvokeError() != ErrnoInterrupted)
+        {
+            throw Error("read", "eventfd");
+        }
+    }
+
     private static PgraftException Error(string action, string path)
     {
         int errno = Marshal.GetLastPInvokeError();
@@ -146,5 +175,14 @@ internal static class Libc
 
     [DllImport("libc", SetLastError = true)]
     private static extern int close(int descriptor);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern int eventfd(uint value, int flags);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern nint read(SafeHandle descriptor, ref ulong value, nint bytes);
+
+    [DllImport("libc", SetLastError = true)]
+    private static extern nint write(SafeHandle descriptor, ref ulong value, nint bytes);
 #pragma warning restore IDE1006, SYSLIB1054, CA5392
 }

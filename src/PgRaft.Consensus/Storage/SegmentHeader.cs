@@ -2,6 +2,7 @@
 // Written and synced before the file gets its name, so a bad one is always damage.
 // Threading: immutable. Failure: Decode throws PgraftException naming the file.
 using System.Buffers.Binary;
+using PgRaft.Core;
 
 namespace PgRaft.Consensus.Storage;
 
@@ -66,9 +67,15 @@ internal sealed record SegmentHeader(
     private static SegmentHeader Decode(ReadOnlySpan<byte> from, string path)
     {
         uint stored = BinaryPrimitives.ReadUInt32LittleEndian(from[ChecksumOffset..]);
-        if (BinaryPrimitives.ReadUInt64LittleEndian(from) != Magic
-            || BinaryPrimitives.ReadUInt32LittleEndian(from[8..]) != Version
-            || Crc32C.Of(from[..ChecksumOffset]) != stored)
+        uint version = BinaryPrimitives.ReadUInt32LittleEndian(from[8..]);
+        bool isHeader = BinaryPrimitives.ReadUInt64LittleEndian(from) == Magic
+            && Crc32C.Of(from[..ChecksumOffset]) == stored;
+        if (isHeader && version > Version)
+        {
+            throw DataVersions.TooNew($"log segment \"{path}\"", version, Version);
+        }
+
+        if (!isHeader || version != Version)
         {
             throw StorageErrors.Damaged(path, 0, "its header is not a segment header of version 1");
         }

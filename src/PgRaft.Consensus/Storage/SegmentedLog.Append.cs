@@ -20,14 +20,19 @@ public sealed partial class SegmentedLog
     {
         RequireSize(payload.Length);
         byte[] copy = payload.ToArray();
+        long index;
+        bool wasIdle;
         lock (_gate)
         {
             ThrowIfUnusable();
-            Invariants.TermsInOrder(_lastIndex + 1, term, _terms.TermAt(_lastIndex));
-            AddLast(new LogRecord(_lastIndex + 1, term, kind, copy));
-            Monitor.Pulse(_gate);
-            return _lastIndex;
+            index = _lastIndex + 1;
+            Invariants.TermsInOrder(index, term, _terms.TermAt(_lastIndex));
+            AddLast(new LogRecord(index, term, kind, copy));
+            wasIdle = TakeIdle();
         }
+
+        WakeIf(wasIdle);
+        return index;
     }
 
     /// <summary>
@@ -46,6 +51,7 @@ public sealed partial class SegmentedLog
     public void AppendRange(IReadOnlyList<LogRecord> records)
     {
         RequireContiguous(records);
+        bool wasIdle;
         lock (_gate)
         {
             ThrowIfUnusable();
@@ -63,8 +69,10 @@ public sealed partial class SegmentedLog
                 AddLast(records[i] with { Payload = records[i].Payload.ToArray() });
             }
 
-            Monitor.Pulse(_gate);
+            wasIdle = TakeIdle();
         }
+
+        WakeIf(wasIdle);
     }
 
     private static void RequireSize(int payloadBytes)

@@ -6,6 +6,7 @@
 // written is on disk but not in the log: _inFlightEnd says how much of the batch still counts.
 // Failure: any exception ends the thread and fails the log for good.
 using System.Diagnostics;
+using Microsoft.Win32.SafeHandles;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus.Storage;
@@ -21,6 +22,7 @@ public sealed partial class SegmentedLog
     private const int InitialBufferBytes = 64 * 1024;
 
     private readonly Thread _writer;
+    private readonly SafeFileHandle _wakeUp = Libc.NewEvent();
     private readonly List<LogRecord> _batch = [];
     private readonly List<Segment> _obsolete = [];
     private readonly List<TaskCompletionSource> _due = [];
@@ -36,6 +38,7 @@ public sealed partial class SegmentedLog
     private long _busySince;
     private bool _resetPending;
     private bool _closing;
+    private bool _isIdle;
 
     private enum Work
     {
@@ -83,25 +86,58 @@ public sealed partial class SegmentedLog
     // On closing, what is queued is still written.
     private Work WaitForWork()
     {
-        lock (_gate)
+        while (true)
         {
-            while (!_resetPending && _nextToWrite > _lastIndex && !_closing && _failure is null)
+            lock (_gate)
             {
-                Monitor.Wait(_gate);
+                Work? work = NextWork();
+                _isIdle = work is null;
+                if (work is not null)
+                {
+                    return work.Value;
+                }
             }
 
-            if (_failure is not null)
-            {
-                return Work.Stop;
-            }
+            Libc.WaitEvent(_wakeUp);
+        }
+    }
 
-            if (_resetPending)
-            {
-                _resetPending = false;
-                return Work.Reset;
-            }
+    // Called with _gate held; null when there is nothing to do.
+    private Work? NextWork()
+    {
+        if (_failure is not null)
+        {
+            return Work.Stop;
+        }
 
-            return _nextToWrite > _lastIndex ? Work.Stop : TakeBatch();
+        if (_resetPending)
+        {
+            _resetPending = false;
+            return Work.Reset;
+        }
+
+        if (_nextToWrite <= _lastIndex)
+        {
+            return TakeBatch();
+        }
+
+        return _closing ? Work.Stop : null;
+    }
+
+    // Called with _gate held by who made work. Whether the writer sleeps; the caller then wakes it,
+    // after leaving the lock, for which the writer would wait at once.
+    private bool TakeIdle()
+    {
+        bool wasIdle = _isIdle;
+        _isIdle = false;
+        return wasIdle;
+    }
+
+    private void WakeIf(bool wasIdle)
+    {
+        if (wasIdle)
+        {
+            Libc.SetEvent(_wakeUp);
         }
     }
 
@@ -151,9 +187,10 @@ public sealed partial class SegmentedLog
         Encode(segment, buffer);
         segment.File.Write(segment.End, buffer.AsSpan(0, _batchBytes));
         Meters.LogWrittenBytes.Add(_batchBytes);
-        long began = Stopwatch.GetTimestamp();
+        long syncBegan = Stopwatch.GetTimestamp();
         segment.File.Sync();
-        Meters.LogSync.RecordSince(began);
+        SyncTimes.Measured(syncBegan);
+        Meters.LogSync.RecordSince(syncBegan);
         long? durable = Publish(segment);
         DurabilityWaiters.Complete(_due);
         PrepareNext(segment);
@@ -315,6 +352,7 @@ public sealed partial class SegmentedLog
     {
         PgraftException failure = cause as PgraftException ?? new PgraftException(
             StatusCode.Internal, "the log's writer failed", cause.Message, inner: cause);
+        bool wasIdle;
         lock (_gate)
         {
             if (_failure is not null)
@@ -324,9 +362,10 @@ public sealed partial class SegmentedLog
 
             _failure = failure;
             _waiters.FailFrom(0, () => StorageErrors.Again(failure));
-            Monitor.Pulse(_gate);
+            wasIdle = TakeIdle();
         }
 
+        WakeIf(wasIdle);
         try
         {
             Failed?.Invoke(failure);

@@ -6,8 +6,8 @@
 // record. So whatever prefix of the writes a crash leaves is a log this node really had.
 //
 // Threading: one lock (_gate) over the in-memory state, never held during disk access. One writer
-// thread ("pgraft log") does all writing, woken through the lock's condition. Index properties are
-// read without the lock. Public members may be called from any thread.
+// thread ("pgraft log") does all writing, woken by an event of its own. Index properties are read
+// without the lock. Public members may be called from any thread.
 // Failure: a failed write or sync is final: Failed is raised once, waiting calls fail, every later
 // call throws. The process must end; the next one decides by what it finds on disk.
 using PgRaft.Consensus.Metrics;
@@ -79,6 +79,9 @@ public sealed partial class SegmentedLog : IDisposable
 
     /// <summary>Index up to which everything is on disk.</summary>
     public long DurableIndex => Volatile.Read(ref _durableIndex);
+
+    /// <summary>How long its syncs take.</summary>
+    public SyncTimes SyncTimes { get; } = new();
 
     /// <summary>Bytes of the segment files, the prepared one included.</summary>
     public long DiskBytes => _files.DiskBytes;
@@ -197,20 +200,24 @@ public sealed partial class SegmentedLog : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegative(baseIndex);
         ArgumentOutOfRangeException.ThrowIfNegative(baseTerm);
+        bool wasIdle;
         lock (_gate)
         {
             ThrowIfUnusable();
             Invariants.CommitMonotonic(_firstIndex - 1, baseIndex);
             Forget(baseIndex, baseTerm);
             _resetPending = true;
-            Monitor.Pulse(_gate);
+            wasIdle = TakeIdle();
         }
+
+        WakeIf(wasIdle);
     }
 
     /// <summary>Writes and syncs what is queued, then closes. Calls in progress end with
     /// <see cref="StatusCode.Stopping"/>.</summary>
     public void Dispose()
     {
+        bool wasIdle;
         lock (_gate)
         {
             if (_closing)
@@ -219,9 +226,10 @@ public sealed partial class SegmentedLog : IDisposable
             }
 
             _closing = true;
-            Monitor.Pulse(_gate);
+            wasIdle = TakeIdle();
         }
 
+        WakeIf(wasIdle);
         _writer.Join();
         lock (_gate)
         {
@@ -289,6 +297,7 @@ public sealed partial class SegmentedLog : IDisposable
 
     private void CloseFiles()
     {
+        _wakeUp.Dispose();
         _files.Dispose();
         _obsolete.ForEach(segment => segment.Dispose());
         foreach (Segment segment in _chain.All)

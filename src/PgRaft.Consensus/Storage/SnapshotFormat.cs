@@ -3,6 +3,7 @@
 // Threading: stateless. Failure: damage is reported with file and offset.
 using System.Buffers.Binary;
 using System.Globalization;
+using PgRaft.Core;
 
 namespace PgRaft.Consensus.Storage;
 
@@ -18,6 +19,7 @@ internal static class SnapshotFormat
     private const ulong FooterMagic = 0x31444E4554524750; // "PGRTEND1"
     private const uint Version = 1;
     private const int FixedBytes = 48;
+    private const int DataVersionOffset = 44;
     private const string Prefix = "snapshot-";
     private const string Suffix = ".snap";
     private const string TemporaryPrefix = "unfinished-";
@@ -41,7 +43,8 @@ internal static class SnapshotFormat
         && name.EndsWith(Suffix + AtomicFile.TemporarySuffix, StringComparison.Ordinal);
 
     internal static byte[] EncodeHeader(
-        long index, long term, long configurationIndex, ReadOnlySpan<byte> configuration)
+        long index, long term, long configurationIndex, int dataVersion,
+        ReadOnlySpan<byte> configuration)
     {
         byte[] bytes = new byte[HeaderBytes(configuration.Length)];
         Span<byte> to = bytes;
@@ -52,6 +55,7 @@ internal static class SnapshotFormat
         BinaryPrimitives.WriteInt64LittleEndian(to[24..], term);
         BinaryPrimitives.WriteInt64LittleEndian(to[32..], configurationIndex);
         BinaryPrimitives.WriteInt32LittleEndian(to[40..], configuration.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(to[DataVersionOffset..], dataVersion);
         configuration.CopyTo(to[FixedBytes..]);
         int checkedBytes = bytes.Length - ChecksumBytes;
         BinaryPrimitives.WriteUInt32LittleEndian(to[checkedBytes..], Crc32C.Of(to[..checkedBytes]));
@@ -88,7 +92,10 @@ internal static class SnapshotFormat
             BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(32)),
             header.AsMemory(FixedBytes, header.Length - FixedBytes - ChecksumBytes),
             length,
-            file.Path);
+            file.Path)
+        {
+            DataVersion = ReadDataVersion(header, file.Path),
+        };
     }
 
     internal static uint ReadChecksum(IStorageFile file, long totalBytes)
@@ -106,23 +113,57 @@ internal static class SnapshotFormat
         }
     }
 
+    // Not damage: it must neither be passed over nor taken in.
+    private static int ReadDataVersion(ReadOnlySpan<byte> header, string path)
+    {
+        int version = BinaryPrimitives.ReadInt32LittleEndian(header[DataVersionOffset..]);
+        return version <= DataVersions.Newest
+            ? version
+            : throw DataVersions.TooNew($"the data of snapshot \"{path}\"", version);
+    }
+
     private static byte[] ReadHeader(IStorageFile file, long length)
     {
         Span<byte> fixedPart = stackalloc byte[FixedBytes];
         Require(file, 0, fixedPart);
         int configurationBytes = BinaryPrimitives.ReadInt32LittleEndian(fixedPart[40..]);
-        bool plausible = BinaryPrimitives.ReadUInt64LittleEndian(fixedPart) == HeaderMagic
-            && BinaryPrimitives.ReadUInt32LittleEndian(fixedPart[8..]) == Version
+        bool isHeader = BinaryPrimitives.ReadUInt64LittleEndian(fixedPart) == HeaderMagic;
+        uint version = BinaryPrimitives.ReadUInt32LittleEndian(fixedPart[8..]);
+        bool plausible = isHeader && version == Version
             && configurationBytes is >= 0 and <= MaxConfigurationBytes
             && HeaderBytes(configurationBytes) + FooterBytes <= length;
+        if (isHeader && version > Version)
+        {
+            RefuseNewer(file, length, BinaryPrimitives.ReadInt32LittleEndian(fixedPart[12..]));
+        }
+
         if (!plausible)
         {
             throw StorageErrors.Damaged(file.Path, 0, "its header is not of snapshot version 1");
         }
 
-        byte[] header = new byte[HeaderBytes(configurationBytes)];
+        return ReadChecked(file, HeaderBytes(configurationBytes));
+    }
+
+    // Of a version that is not known, only where magic, version, length and checksum of the header
+    // are is known. With a wrong checksum it is damage.
+    private static void RefuseNewer(IStorageFile file, long length, int headerBytes)
+    {
+        if (headerBytes >= HeaderBytes(0) && headerBytes <= length
+            && headerBytes <= HeaderBytes(MaxConfigurationBytes))
+        {
+            byte[] header = ReadChecked(file, headerBytes);
+            throw DataVersions.TooNew(
+                $"snapshot \"{file.Path}\"",
+                BinaryPrimitives.ReadUInt32LittleEndian(header.AsSpan(8)), Version);
+        }
+    }
+
+    private static byte[] ReadChecked(IStorageFile file, int headerBytes)
+    {
+        byte[] header = new byte[headerBytes];
         Require(file, 0, header);
-        int checkedBytes = header.Length - ChecksumBytes;
+        int checkedBytes = headerBytes - ChecksumBytes;
         uint stored = BinaryPrimitives.ReadUInt32LittleEndian(header.AsSpan(checkedBytes));
         return stored == Crc32C.Of(header.AsSpan(0, checkedBytes))
             ? header

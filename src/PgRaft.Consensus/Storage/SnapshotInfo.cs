@@ -18,6 +18,10 @@ public sealed record SnapshotInfo(
     long TotalBytes,
     string Path)
 {
+    /// <summary>Data version of the content (<see cref="Core.DataVersions"/>); 0 = not said.
+    /// </summary>
+    public int DataVersion { get; init; }
+
     // Where the state machine's bytes begin, and how many there are.
     internal long ContentOffset => SnapshotFormat.HeaderBytes(Configuration.Length);
 

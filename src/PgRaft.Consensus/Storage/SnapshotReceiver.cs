@@ -92,7 +92,7 @@ public sealed class SnapshotReceiver : IDisposable
         }
         catch (PgraftException e)
         {
-            throw Refused(e.Detail ?? e.Message);
+            throw Refused(e.Code == StatusCode.IoError ? e.Detail ?? e.Message : e.Message);
         }
     }
 

@@ -40,7 +40,8 @@ public sealed class SnapshotStore
     /// <param name="directory">Created if missing. Only files with a snapshot's names are touched.
     /// </param>
     /// <exception cref="PgraftException"><see cref="StatusCode.IoError"/>: there are snapshots, and
-    /// all are damaged, or the directory cannot be used.</exception>
+    /// all are damaged, or the directory cannot be used. <see cref="StatusCode.WrongState"/>: a
+    /// newer version wrote the newest; an older one must not stand in for it.</exception>
     public static SnapshotStore Open(string directory) => Open(directory, PhysicalIo.Instance);
 
     internal static SnapshotStore Open(string directory, IStorageIo io)
@@ -91,17 +92,22 @@ public sealed class SnapshotStore
     /// <param name="term">Its term.</param>
     /// <param name="configurationIndex">Index of the configuration in force there.</param>
     /// <param name="configuration">That configuration; copied. At most 1 MiB.</param>
+    /// <param name="dataVersion">Data version of the content to come; 0 = not said.</param>
     /// <exception cref="PgraftException"><see cref="StatusCode.IoError"/>,
     /// <see cref="StatusCode.DiskFull"/>.</exception>
     public SnapshotWriter CreateWriter(
-        long index, long term, long configurationIndex, ReadOnlySpan<byte> configuration)
+        long index, long term, long configurationIndex, ReadOnlySpan<byte> configuration,
+        int dataVersion = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(index);
         ArgumentOutOfRangeException.ThrowIfNegative(term);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(
             configuration.Length, SnapshotFormat.MaxConfigurationBytes);
         var info = new SnapshotInfo(
-            index, term, configurationIndex, configuration.ToArray(), 0, PathOf(index, term));
+            index, term, configurationIndex, configuration.ToArray(), 0, PathOf(index, term))
+        {
+            DataVersion = dataVersion,
+        };
         SnapshotFile file = NewFile();
         try
         {
@@ -227,7 +233,7 @@ public sealed class SnapshotStore
             _current = info;
             return true;
         }
-        catch (PgraftException e)
+        catch (PgraftException e) when (e.Code == StatusCode.IoError)
         {
             newest ??= e;
             _rejected.Add($"{e.Message}: {e.Detail}");

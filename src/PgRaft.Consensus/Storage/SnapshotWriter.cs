@@ -20,7 +20,8 @@ public sealed class SnapshotWriter : IDisposable
         _info = info;
         _content = new SnapshotContentWriter(file);
         file.Append(SnapshotFormat.EncodeHeader(
-            info.Index, info.Term, info.ConfigurationIndex, info.Configuration.Span));
+            info.Index, info.Term, info.ConfigurationIndex, info.DataVersion,
+            info.Configuration.Span));
     }
 
     /// <summary>Takes the state machine's bytes. Bounded memory; disposing of it does nothing.

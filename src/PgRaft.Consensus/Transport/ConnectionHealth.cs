@@ -1,4 +1,5 @@
-// Says once that a member cannot be reached and once that it can again, not at every attempt.
+// Says once that a member cannot be reached, once that it refuses and why, and once that it is
+// back, not at every attempt.
 // Threading: any thread. Failure: none.
 using Microsoft.Extensions.Logging;
 
@@ -7,7 +8,9 @@ namespace PgRaft.Consensus.Transport;
 /// <summary>Whether the connections to one member work, for the log.</summary>
 internal sealed partial class ConnectionHealth(MemberAddress member, ILogger logger)
 {
-    private int _failing;
+    private readonly Lock _gate = new();
+    private string? _refusal;
+    private bool _failing;
     private volatile string? _lastError;
 
     /// <summary>Why the last attempt failed; null while all is well.</summary>
@@ -17,20 +20,55 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
     public void Failed(string reason)
     {
         _lastError = reason;
-        if (Interlocked.Exchange(ref _failing, 1) == 0)
+        lock (_gate)
         {
-            LogFailed(logger, member.NodeId, member.Host, member.Port, reason);
+            if (_failing && _refusal is null)
+            {
+                return;
+            }
+
+            _failing = true;
+            _refusal = null;
         }
+
+        LogFailed(logger, member.NodeId, member.Host, member.Port, reason);
+    }
+
+    /// <summary>The member answered, and the two cannot work together. Another state than a member
+    /// that is away, which it usually was just before.</summary>
+    public void Refused(string reason)
+    {
+        _lastError = reason;
+        lock (_gate)
+        {
+            if (_refusal == reason)
+            {
+                return;
+            }
+
+            _failing = true;
+            _refusal = reason;
+        }
+
+        LogFailed(logger, member.NodeId, member.Host, member.Port, reason);
     }
 
     /// <summary>A connection was made.</summary>
     public void Restored()
     {
         _lastError = null;
-        if (Interlocked.Exchange(ref _failing, 0) == 1)
+        lock (_gate)
         {
-            LogRestored(logger, member.NodeId, member.Host, member.Port);
+            if (!_failing)
+            {
+                return;
+            }
+
+            _failing = false;
+            _refusal = null;
         }
+
+        LogRestored(logger, member.NodeId, member.Host, member.Port);
     }
 
     [LoggerMessage(201, LogLevel.Warning,

@@ -19,6 +19,7 @@ internal sealed class PeerChannel : IAsyncDisposable
     private readonly Func<Hello> _hello;
     private readonly ConnectionHealth _health;
     private readonly NodeMeters _meters;
+    private readonly Action<Hello>? _heard;
     private readonly SemaphoreSlim _connecting = new(1, 1);
     private readonly CancellationTokenSource _closed = new();
     private volatile PeerConnection? _current;
@@ -29,13 +30,16 @@ internal sealed class PeerChannel : IAsyncDisposable
     /// connection.</param>
     /// <param name="health">Told of connections made and broken.</param>
     /// <param name="meters">Told of the bytes that pass.</param>
+    /// <param name="heard">Told what the other side says of itself.</param>
     public PeerChannel(
-        MemberAddress target, Func<Hello> hello, ConnectionHealth health, NodeMeters meters)
+        MemberAddress target, Func<Hello> hello, ConnectionHealth health, NodeMeters meters,
+        Action<Hello>? heard = null)
     {
         _meters = meters;
         _target = target;
         _hello = hello;
         _health = health;
+        _heard = heard;
     }
 
     /// <summary>
@@ -114,6 +118,11 @@ internal sealed class PeerChannel : IAsyncDisposable
 
             return connection;
         }
+        catch (PeerRefusedException e)
+        {
+            _health.Refused(e.Message);
+            throw new PeerUnavailableException(e.Message, requestLeft: false, e);
+        }
         catch (Exception e) when (e is SocketException or IOException or InvalidDataException)
         {
             _health.Failed(e.Message);
@@ -156,17 +165,36 @@ internal sealed class PeerChannel : IAsyncDisposable
         var reader = new BodyReader(answer.Body);
         if (reader.Byte() != 0)
         {
-            throw new HelloRefusedException(
-                $"node {_target.NodeId} refused the connection: {reader.Text()}");
+            throw Refused(mine, reader);
         }
 
         var theirs = Hello.Read(reader.Rest);
-        if (theirs.Refusal(mine) is { } reason)
+        if (theirs.IdentityRefusal(mine) is { } identity)
         {
-            throw new HelloRefusedException(
-                $"node {_target.NodeId} is not who it should be: {reason}");
+            throw new PeerRefusedException(
+                $"node {_target.NodeId} is not who it should be: {identity}");
+        }
+
+        _heard?.Invoke(theirs);
+        if (theirs.VersionRefusal(mine) is { } reason)
+        {
+            throw new PeerRefusedException(reason);
         }
 
         PeerElectionTimeoutMs = theirs.ElectionTimeoutMs;
+    }
+
+    // A member that refuses this one for its version says its own.
+    private PeerRefusedException Refused(Hello mine, BodyReader reader)
+    {
+        string reason = reader.Text();
+        if (!reader.Rest.IsEmpty && Hello.Read(reader.Rest) is var theirs
+            && theirs.IdentityRefusal(mine) is null)
+        {
+            _heard?.Invoke(theirs);
+        }
+
+        return new PeerRefusedException(
+            $"node {_target.NodeId} refused the connection: {reason}");
     }
 }

@@ -31,8 +31,12 @@ internal sealed partial class PeerListener : IAsyncDisposable
     private const int MaxConcurrentRequests = 256;
     private static readonly TimeSpan HelloTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan QuietPeriod = TimeSpan.FromMinutes(1);
+
+    // Of a refused request's connection, for what else is under way on it.
+    private static readonly TimeSpan OthersTime = TimeSpan.FromSeconds(1);
     private readonly IPeerHandler _handler;
     private readonly ILogger _logger;
+    private readonly Refusals _refusals;
     private readonly List<Socket> _listeners = [];
     private readonly List<Task> _acceptLoops = [];
     private readonly CancellationTokenSource _closing = new();
@@ -44,6 +48,7 @@ internal sealed partial class PeerListener : IAsyncDisposable
     {
         _handler = handler;
         _logger = logger;
+        _refusals = new Refusals(logger);
     }
 
     /// <summary>Told of the bytes that pass.</summary>
@@ -193,19 +198,40 @@ internal sealed partial class PeerListener : IAsyncDisposable
 
         var mine = _handler.Greeting(peer);
         var answer = new FrameWriter();
-        if (peer.Refusal(mine) is { } reason)
+        string? stranger = peer.IdentityRefusal(mine);
+        string? reason = stranger ?? peer.VersionRefusal(mine);
+        answer.Byte(reason is null ? (byte)0 : (byte)1);
+        if (reason is not null)
         {
-            Complain(from, reason);
-            answer.Byte(1).Text(reason);
-            await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token)
-                .ConfigureAwait(false);
-            return null;
+            answer.Text(reason);
         }
 
-        mine.Write(answer.Byte(0));
+        if (stranger is null)
+        {
+            mine.Write(answer);
+        }
+
+        Note(peer.NodeId, from, stranger, reason);
+
         await frames.WriteAsync(answer.Finish(MessageType.Hello, 0), limit.Token)
             .ConfigureAwait(false);
-        return peer;
+        return reason is null ? peer : null;
+    }
+
+    private void Note(int nodeId, string from, string? stranger, string? reason)
+    {
+        if (stranger is not null)
+        {
+            Complain(from, stranger);
+        }
+        else if (reason is not null)
+        {
+            _refusals.Refused(nodeId, from, reason);
+        }
+        else
+        {
+            _refusals.Accepted(nodeId);
+        }
     }
 
     // Null when whoever connected left without a word.
@@ -279,11 +305,36 @@ internal sealed partial class PeerListener : IAsyncDisposable
                 Complain($"node {peer.NodeId}", $"{request.Type} failed: {e.Message}");
             }
 
+            await LetOthersEndAsync(turns, token).ConfigureAwait(false);
             await frames.DisposeAsync().ConfigureAwait(false);
         }
         finally
         {
             ReleaseTurn(turns);
+        }
+    }
+
+    // Whoever is refused one request may have others under way that are not: a leader that has its
+    // own removal forwarded goes on reading meanwhile, and the answer is lost with the connection.
+    private static async Task LetOthersEndAsync(SemaphoreSlim? turns, CancellationToken token)
+    {
+        if (turns is null)
+        {
+            return;
+        }
+
+        using var limit = new CancellationTokenSource(OthersTime);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(token, limit.Token);
+        try
+        {
+            for (int others = 1; others < MaxConcurrentRequests; others++)
+            {
+                await turns.WaitAsync(either.Token).ConfigureAwait(false);
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+        {
+            // The connection has ended, or they take too long.
         }
     }
 

@@ -13,9 +13,5 @@ internal sealed class PeerUnavailableException(
 
     /// <summary>Whether the peer, or whoever is at its address, answered the hello by a refusal:
     /// trying again is of no use before somebody has changed something.</summary>
-    public bool IsRefusal { get; } = inner is HelloRefusedException;
+    public bool IsRefusal { get; } = inner is PeerRefusedException;
 }
-
-/// <summary>A hello was refused, by the peer or by this node.</summary>
-/// <param name="message">Who refused, and why.</param>
-internal sealed class HelloRefusedException(string message) : IOException(message);

@@ -11,6 +11,7 @@
 //                | key | value
 //
 // Version 1 is read and no longer written: it had no request id, no expected term and no KvCas.
+// Which version is written: DataVersions.
 //
 // All integers little-endian. Threading: pure. Failure: a CommandDecodeStatus, never an exception.
 using System.Buffers.Binary;
@@ -23,8 +24,7 @@ namespace PgRaft.Core.Commands;
 /// <remarks>Threading: valid as long as those bytes are.</remarks>
 public readonly ref struct Command
 {
-    internal const byte FirstVersion = 1;
-    internal const byte FormatVersion = 2;
+    internal const byte FirstVersion = DataVersions.OldestRead;
     internal const int HeaderBytes = 2 + RequestId.EncodedBytes;
     internal const int PutHeaderBytes = 14;
     internal const int DeleteHeaderBytes = 2;
@@ -55,6 +55,12 @@ public readonly ref struct Command
     /// <summary>The only term in which an opaque command has an effect; 0 = any.</summary>
     public long ExpectedTerm { get; private init; }
 
+    /// <summary>The data version of an encoded command.</summary>
+    /// <param name="bytes">The payload of a log entry; what is not a command has some version
+    /// too.</param>
+    /// <returns>0 when there are no bytes.</returns>
+    public static int VersionOf(ReadOnlySpan<byte> bytes) => bytes.IsEmpty ? 0 : bytes[0];
+
     /// <summary>Decodes one command that fills <paramref name="bytes"/> exactly.</summary>
     /// <param name="bytes">The payload of a log entry.</param>
     /// <param name="command">The command, or default unless the result is
@@ -68,7 +74,7 @@ public readonly ref struct Command
         var type = (CommandType)bytes[1];
         if (bytes[0] == FirstVersion)
             return DecodeFirst(type, bytes[FirstHeaderBytes..], ref command);
-        if (bytes[0] != FormatVersion)
+        if (bytes[0] is 0 or > DataVersions.Newest)
             return CommandDecodeStatus.UnknownVersion;
         if (bytes.Length < HeaderBytes)
             return CommandDecodeStatus.Truncated;

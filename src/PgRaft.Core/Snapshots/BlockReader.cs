@@ -1,6 +1,7 @@
 // Gives back the payload that BlockWriter cut into blocks. No byte leaves here before its block's
 // checksum was right. Holds one block in memory.
-// Threading: one thread. Failure: InvalidDataException with the offset; I/O errors pass through.
+// Threading: one thread. Failure: InvalidDataException with the offset, PgraftException for what a
+// newer version wrote; I/O errors pass through.
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
@@ -91,7 +92,9 @@ internal sealed class BlockReader
         if (!header.StartsWith(SnapshotFormat.Magic))
             Fail("it does not begin as a snapshot does");
         Version = BinaryPrimitives.ReadUInt32LittleEndian(header[8..]);
-        if (Version is < SnapshotFormat.FirstVersion or > SnapshotFormat.Version)
+        if (Version > SnapshotFormat.Version)
+            throw DataVersions.TooNew("a snapshot", Version);
+        if (Version < SnapshotFormat.FirstVersion)
             Fail(string.Create(CultureInfo.InvariantCulture, $"format {Version} is not known"));
     }
 

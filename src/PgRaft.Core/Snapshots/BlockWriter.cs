@@ -17,11 +17,11 @@ internal sealed class BlockWriter : PayloadSink
     private int _used;
     private long _payloadBytes;
 
-    public BlockWriter(Stream stream, CancellationToken token)
+    public BlockWriter(Stream stream, int version, CancellationToken token)
     {
         _stream = stream;
         _token = token;
-        WriteHeader();
+        WriteHeader((uint)version);
     }
 
     /// <summary>Bytes given to the stream so far.</summary>
@@ -50,11 +50,11 @@ internal sealed class BlockWriter : PayloadSink
         WriteChecked(footer);
     }
 
-    private void WriteHeader()
+    private void WriteHeader(uint version)
     {
         var header = _buffer.AsSpan(0, SnapshotFormat.HeaderBytes);
         SnapshotFormat.Magic.CopyTo(header);
-        BinaryPrimitives.WriteUInt32LittleEndian(header[8..], SnapshotFormat.Version);
+        BinaryPrimitives.WriteUInt32LittleEndian(header[8..], version);
         WriteChecked(header);
     }
 

@@ -1,6 +1,6 @@
 // The layout of a snapshot, for writer and reader. All integers little-endian.
 //
-//   header   "PGRAFTSN" | u32 version (2) | u32 crc of the 12 bytes before
+//   header   "PGRAFTSN" | u32 data version (DataVersions) | u32 crc of the 12 bytes before
 //   block…   u32 payload_bytes (1..65536) | payload | u32 crc
 //   footer   u32 0 | i64 payload bytes of all blocks | u32 crc
 //
@@ -32,8 +32,8 @@ namespace PgRaft.Core.Snapshots;
 
 internal static class SnapshotFormat
 {
-    public const uint FirstVersion = 1;
-    public const uint Version = 2;
+    public const uint FirstVersion = DataVersions.OldestRead;
+    public const uint Version = DataVersions.Newest;
     public const int HeaderBytes = 16;
     public const int MaxBlockBytes = 64 * 1024;
     public const int FooterBytes = 16;

@@ -17,7 +17,9 @@ public static class SnapshotReader
     /// <param name="token">Looked at before each block.</param>
     /// <returns>The image that was written.</returns>
     /// <exception cref="InvalidDataException">The snapshot is truncated, altered, followed by other
-    /// bytes, of an unknown format or inconsistent.</exception>
+    /// bytes, or inconsistent.</exception>
+    /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/>: a newer version wrote
+    /// it.</exception>
     /// <exception cref="IOException">From the stream.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public static StateImage Read(Stream stream, CancellationToken token = default)
@@ -34,7 +36,12 @@ public static class SnapshotReader
         Expect(reader, SnapshotFormat.EndSection);
         reader.Complete();
         return new StateImage(
-            new AppliedState(appliedIndex, appliedTerm, new KvView(map, stats)), requests);
+            new AppliedState(
+                appliedIndex,
+                appliedTerm,
+                new KvView(map, stats),
+                Math.Max((int)reader.Version, DataVersions.OldestWritten)),
+            requests);
     }
 
     private static RequestTable ReadRequests(BlockReader reader, long appliedIndex)

@@ -8,7 +8,8 @@ namespace PgRaft.Core.Snapshots;
 /// <remarks>Threading: stateless; one thread per stream.</remarks>
 public static class SnapshotWriter
 {
-    /// <summary>Writes a complete snapshot; neither flushes nor closes the stream.</summary>
+    /// <summary>Writes a complete snapshot, in the image's own data version; neither flushes nor
+    /// closes the stream.</summary>
     /// <param name="stream">Written forwards only, in pieces of at most 64 KB and a few bytes; its
     /// own buffering is not needed.</param>
     /// <param name="image">What to write.</param>
@@ -20,7 +21,7 @@ public static class SnapshotWriter
     {
         ArgumentNullException.ThrowIfNull(stream);
         ArgumentNullException.ThrowIfNull(image);
-        var writer = new BlockWriter(stream, token);
+        var writer = new BlockWriter(stream, image.DataVersion, token);
         var encoder = new StateEncoder(writer);
         writer.WriteByte(SnapshotFormat.MetaSection);
         writer.WriteInt64(image.AppliedIndex);

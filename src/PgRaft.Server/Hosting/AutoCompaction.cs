@@ -73,8 +73,9 @@ internal sealed class AutoCompaction : IDisposable
             if (revision > 0)
             {
                 _logger.Compacting(revision);
-                await _node.ProposeAsync(CommandEncoder.KvCompact(revision), 0, _stopping)
-                    .ConfigureAwait(false);
+                byte[] command = CommandEncoder.KvCompact(
+                    revision, version: _node.DataVersion);
+                await _node.ProposeAsync(command, 0, _stopping).ConfigureAwait(false);
                 done = true;
             }
         }

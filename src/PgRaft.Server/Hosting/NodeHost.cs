@@ -204,8 +204,9 @@ internal sealed class NodeHost : IAsyncDisposable
         return new RequestDispatcher(
             new ClusterRequests(node, router, errors, _settings, identity),
             new LogRequests(node, _state, proposals, router, errors, _settings, heavy, identity),
-            new KvRequests(_state, proposals, router, _settings, heavy),
+            new KvRequests(node, _state, proposals, router, _settings, heavy),
             new RecoveryRequests(node, router, errors, _options.Node.ClusterId),
+            new HealthRequests(node, _options.Node),
             _counters,
             _report.Requests,
             new MemoryBudget(LargeBuffersBytes),

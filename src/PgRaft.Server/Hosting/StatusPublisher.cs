@@ -131,7 +131,13 @@ internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters
     private HostStatus Compose(NodeStatus node) => new(
         _state,
         _state is WorkerState.Error or WorkerState.Stopped
-            ? node with { LeaseDeadlineNs = 0, LeaderDeadlineNs = 0, LeaderId = 0 }
+            ? node with
+            {
+                LeaseDeadlineNs = 0,
+                LeaderDeadlineNs = 0,
+                NoQuorumDeadlineNs = 0,
+                LeaderId = 0,
+            }
             : node,
         counters.Processed,
         counters.Pending,

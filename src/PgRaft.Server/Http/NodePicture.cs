@@ -2,7 +2,8 @@
 // so that no two of them contradict each other.
 //
 // A leader counts as known only while its lease, or to a follower its last sign of life, holds.
-// That proves a majority. Its absence proves nothing: whether there is one is unknown then, not false.
+// That proves a majority. Its absence proves nothing: whether there is one is unknown then, not
+// false.
 // Threading: immutable. Failure: none.
 using System.Diagnostics;
 using System.Globalization;
@@ -28,7 +29,12 @@ internal sealed record NodePicture(WorkerState State, string Error, NodeStatus N
     public bool IsFollower => Node.Role == NodeRole.Follower && LeaderId != 0;
 
     /// <summary>Whether a majority is there; null = this node cannot tell.</summary>
-    public bool? HasQuorum => LeaderId != 0 ? true : null;
+    public bool? HasQuorum => LeaderId != 0 ? true
+        : NowNs < Node.NoQuorumDeadlineNs ? false
+        : null;
+
+    /// <summary>Members that answered lately; null = this node does not ask all of them.</summary>
+    public int? LiveMembers => IsLeader || HasQuorum == false ? Node.LiveMembers : null;
 
     /// <summary>Whether this node may act as the leader, for a failover manager.</summary>
     public bool MayAct => State == WorkerState.Running && IsLeader;

@@ -73,6 +73,7 @@ internal static class StatusJson
         json.WriteNumber("leader_id", picture.LeaderId);
         json.WriteNumber("term", picture.Node.Term);
         WriteAnswer(json, "quorum", picture.HasQuorum);
+        WriteNumber(json, "live_members", picture.LiveMembers);
         json.WriteBoolean("may_act", picture.MayAct);
         if (picture.Since is { } since)
             json.WriteString("since", since);
@@ -109,7 +110,7 @@ internal static class StatusJson
         json.WriteNumber("match_index", progress.MatchIndex);
         json.WriteString("replication", progress.State);
         WriteNumber(json, "last_contact_ms", progress.LastContactMs);
-        WriteNumber(json, "round_trip_ms", progress.HeartbeatMs);
+        WriteNumber(json, "round_trip_ms", progress.RoundTripMs);
     }
 
     private static void WriteLog(Utf8JsonWriter json, NodeStatus node)

@@ -179,7 +179,7 @@ internal static class MetricList
 
     public static readonly MetricInfo PeerRoundTrip = new(
         "pgraft_peer_round_trip_seconds", Gauge,
-        "On the leader: time from its newest heartbeat to the answer of the member", "peer");
+        "On the leader: smoothed time from an append to the answer of the member", "peer");
 
     public static readonly MetricInfo Requests = new(
         "pgraft_requests_total", Counter,

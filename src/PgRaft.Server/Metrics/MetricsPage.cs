@@ -134,7 +134,7 @@ internal sealed class MetricsPage(NodeReport report)
         WriteMembers(writer, MetricList.PeerLag, members, m => m.Lag);
         WriteMembers(writer, MetricList.PeerMatch, members, m => m.MatchIndex);
         WriteMembers(writer, MetricList.PeerContact, members, m => m.LastContactMs / 1000.0);
-        WriteMembers(writer, MetricList.PeerRoundTrip, members, m => m.HeartbeatMs / 1000.0);
+        WriteMembers(writer, MetricList.PeerRoundTrip, members, m => m.RoundTripMs / 1000.0);
     }
 
     private static void WriteMembers(

@@ -12,6 +12,7 @@ internal enum RequestCode
     SetDebug = 6,
     TransferLeadership = 7,
     UpdateNode = 8,
+    Health = 9,
     LogAppend = 10,
     LogWaitCommit = 11,
     LogWaitApply = 12,
@@ -31,6 +32,7 @@ internal enum RequestCode
     Snapshot = 30,
     Backup = 31,
     RecoverCluster = 32,
+    Findings = 33,
     Restore = 34,
     BackupInfo = 35,
 }

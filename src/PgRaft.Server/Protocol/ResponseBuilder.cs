@@ -57,6 +57,8 @@ internal sealed class ResponseBuilder : IDisposable
         return this;
     }
 
+    public ResponseBuilder Int32(int? value) => value is { } known ? Int32(known) : Null();
+
     public ResponseBuilder Int64(long? value)
     {
         if (value is null)

@@ -4,6 +4,7 @@
 // anything enters the log.
 using System.Globalization;
 
+using PgRaft.Consensus;
 using PgRaft.Core;
 using PgRaft.Core.Commands;
 using PgRaft.Core.Kv;
@@ -13,6 +14,7 @@ using PgRaft.Server.Protocol;
 namespace PgRaft.Server.Requests;
 
 internal sealed class KvRequests(
+    IRaftNode node,
     StateMachine state,
     ProposalRouter proposals,
     LeaderRouter router,
@@ -37,7 +39,7 @@ internal sealed class KvRequests(
         proposals.ProposeAsync(
             context,
             response,
-            static (c, id) => CommandEncoder.KvDelete(DecodeKey(c), id),
+            (c, id) => CommandEncoder.KvDelete(DecodeKey(c), id, node.DataVersion),
             0,
             static (r, proposal) => r.Rows(1).Bool(proposal.Result.Existed));
 
@@ -119,7 +121,7 @@ internal sealed class KvRequests(
                 string.Create(CultureInfo.InvariantCulture, $"lease {leaseId} does not exist"));
         }
 
-        return CommandEncoder.KvPut(key, value, 0, id);
+        return CommandEncoder.KvPut(key, value, 0, id, node.DataVersion);
     }
 
     private byte[] EncodeCompareAndSet(RequestContext context, RequestId id)
@@ -140,7 +142,7 @@ internal sealed class KvRequests(
                 "0 means that the key must not exist.");
         }
 
-        return CommandEncoder.KvCas(key, expectedModRevision, value, id);
+        return CommandEncoder.KvCas(key, expectedModRevision, value, id, node.DataVersion);
     }
 
     private static byte[] DecodeKey(RequestContext context)

@@ -135,11 +135,11 @@ internal sealed class LogRequests(
         (image, StateHash.ComputeHex(image, token));
 
     // The arguments have been checked.
-    private static byte[] EncodeAppend(RequestContext context, RequestId id)
+    private byte[] EncodeAppend(RequestContext context, RequestId id)
     {
         var arguments = context.Arguments(2);
         long? term = arguments.ReadNullableInt64();
-        return CommandEncoder.Opaque(arguments.ReadText(), term ?? 0, id);
+        return CommandEncoder.Opaque(arguments.ReadText(), term ?? 0, id, node.DataVersion);
     }
 
     private static long DecodeIndex(RequestContext context)

@@ -13,6 +13,7 @@ using System.Globalization;
 
 using PgRaft.Consensus;
 using PgRaft.Core;
+using PgRaft.Core.Commands;
 using PgRaft.Core.Requests;
 using PgRaft.Server.Protocol;
 
@@ -99,6 +100,9 @@ internal sealed class ProposalRouter(
         PgraftException? unknown = null;
         while (true)
         {
+            // A member that reads less may have joined since.
+            if (Command.VersionOf(command) > node.DataVersion)
+                command = write.Encode(write.Context, id);
             var seen = watch.Status;
             var attempt = await AttemptAsync(write, id, command, seen).ConfigureAwait(false);
             if (attempt.Failure is not { } failure)

@@ -18,6 +18,7 @@ internal sealed class RequestDispatcher(
     LogRequests log,
     KvRequests kv,
     RecoveryRequests recovery,
+    HealthRequests health,
     RequestCounters counters,
     RequestMeters meters,
     MemoryBudget budget,
@@ -149,6 +150,8 @@ internal sealed class RequestDispatcher(
             RequestCode.RecoverCluster => recovery.RecoverAsync(context, response),
             RequestCode.Restore => recovery.RestoreAsync(context, response),
             RequestCode.BackupInfo => recovery.BackupInfoAsync(context, response),
+            RequestCode.Health => health.GetHealthAsync(context, response),
+            RequestCode.Findings => health.GetFindingsAsync(context, response),
             _ => throw Malformed(Code(context, "is unknown")),
         };
 

@@ -42,15 +42,13 @@ internal sealed class RequestConnection(
         CancellationTokenSource gone,
         CancellationToken abort)
     {
-        var watching = Task.CompletedTask;
+        var next = ReadAsync(reader, gone);
         try
         {
-            var next = reader.ReadAsync(stopping);
             while (await FrameAsync(next, stream, reader, response, abort).ConfigureAwait(false)
                 is { } body)
             {
-                next = reader.ReadAsync(stopping);
-                watching = CancelWhenGoneAsync(next, gone);
+                next = ReadAsync(reader, gone);
 
                 // This may be the thread that serves all sockets (InlineCompletions).
                 if (!RequestCodes.IsQuick(RequestHeader.Read(body.Span).Code))
@@ -65,7 +63,31 @@ internal sealed class RequestConnection(
         {
             // Ends a read that is pending, which must not outlive the buffers it reads into.
             await stream.DisposeAsync().ConfigureAwait(false);
-            await watching.ConfigureAwait(false);
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    // The next frame; at the end of the connection a request that is running is cancelled. Nobody
+    // but the loop waits for it: of two that wait for one task, one is handed to another thread.
+    private async Task<ReadOnlyMemory<byte>?> ReadAsync(
+        FrameReader reader, CancellationTokenSource gone)
+    {
+        bool isGone = true;
+        try
+        {
+            var frame = await reader.ReadAsync(stopping).ConfigureAwait(false);
+            isGone = frame is null;
+            return frame;
+        }
+        catch (Exception) when (stopping.IsCancellationRequested)
+        {
+            isGone = false;
+            throw;
+        }
+        finally
+        {
+            if (isGone)
+                await gone.CancelAsync().ConfigureAwait(false);
         }
     }
 
@@ -88,23 +110,5 @@ internal sealed class RequestConnection(
             await stream.WriteAsync(response.Finish(), abort).ConfigureAwait(false);
             return null;
         }
-    }
-
-    private async Task CancelWhenGoneAsync(
-        Task<ReadOnlyMemory<byte>?> next, CancellationTokenSource gone)
-    {
-        bool isGone;
-        try
-        {
-            isGone = await next.ConfigureAwait(false) is null;
-        }
-        catch (Exception)
-        {
-            // Seen again, and reported, where the frame is awaited.
-            isGone = !stopping.IsCancellationRequested;
-        }
-
-        if (isGone)
-            await gone.CancelAsync().ConfigureAwait(false);
     }
 }

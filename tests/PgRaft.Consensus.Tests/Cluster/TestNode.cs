@@ -37,6 +37,12 @@ internal sealed class TestNode : IAsyncDisposable
     /// <summary>What it measures leases by.</summary>
     public TimeProvider Clock { get; init; } = TimeProvider.System;
 
+    /// <summary>What it says at its next start it can speak and read.</summary>
+    public NodeVersions Versions { get; set; } = NodeVersions.OfThisBuild;
+
+    /// <summary>The pgraft version it names at its next start.</summary>
+    public string Version { get; set; } = "test";
+
     /// <summary>Founding members it starts with; null = the cluster's.</summary>
     public IReadOnlyList<MemberAddress>? InitialCluster { get; set; }
 
@@ -131,11 +137,12 @@ internal sealed class TestNode : IAsyncDisposable
         InitialCluster = InitialCluster ?? _cluster.InitialCluster,
         ElectionTimeoutMs = ElectionTimeout > 0 ? ElectionTimeout : _cluster.ElectionTimeout,
         HeartbeatIntervalMs = _cluster.ElectionTimeout / 10,
-        Version = "test",
+        Version = Version,
         Runtime = _cluster.Runtime,
         Io = Io,
         LogSegmentBytes = Io is PhysicalIo ? LogOptions.DefaultSegmentBytes : 64 * 1024,
         Clock = Clock,
+        Versions = Versions,
     };
 
     private sealed record Incarnation(RaftNode Node, StateMachine StateMachine);

@@ -111,11 +111,14 @@ public sealed class DurabilityGuardTests
     {
         await using var fixture = new LogFixture();
         fixture.Log.ObserveTerm(1);
-        await fixture.ReceiveAsync(LogFixture.Record(1, 1), LogFixture.Record(2, 1));
-        fixture.Applier.CommitAdvanced(2, mayApplyHere: false);
-        fixture.Applier.CommitAdvanced(1, mayApplyHere: false);
-        await fixture.Applier.WaitAppliedAsync(2, TestCluster.Limit);
-        Assert.Equal(2, fixture.Machine.AppliedIndex);
+
+        // More than the caller's thread would apply at once.
+        await fixture.ReceiveAsync(
+            [.. Enumerable.Range(1, 8).Select(i => LogFixture.Record(i, 1))]);
+        fixture.Applier.CommitAdvanced(8);
+        fixture.Applier.CommitAdvanced(1);
+        await fixture.Applier.WaitAppliedAsync(8, TestCluster.Limit);
+        Assert.Equal(8, fixture.Machine.AppliedIndex);
     }
 
     [Fact]

@@ -27,6 +27,7 @@ public sealed class ElectionGuardTests
         var two = node.Address with { NodeId = 2, Port = TestNode.FreePort() };
         var both = Configuration.Found(FakePeer.Founding, [node.Address, two]);
         await using var leader = FakePeer.Call(node.Address, 2);
+        Assert.True(await FakePeer.InviteAsync(leader, term: 4));
         var gate = NewGate;
         var hosting = await HostUntilAsync(node, gate);
 

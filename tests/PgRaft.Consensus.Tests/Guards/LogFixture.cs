@@ -91,6 +91,10 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 
     public bool IsVoter(int nodeId) => true;
 
+    public int Ballots { get; private set; }
+
+    public void Balloted() => Ballots++;
+
     public void LeaderAcknowledged(long term) => Acknowledged.Add(term);
 
     public void ReplicateAgain() => Nudges++;

@@ -262,7 +262,7 @@ public sealed class OutsiderGuardTests
         long index, long term, MemberAddress self, params int[] members) => new(
         index, term, EntryKind.Configuration,
         Configuration.Found(
-            1, members.Select(
+            FakePeer.Founding, members.Select(
                 id => id == self.NodeId ? self : self with { NodeId = id, Port = id }))
             .Bytes);
 

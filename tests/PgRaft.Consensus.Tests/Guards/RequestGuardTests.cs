@@ -99,6 +99,7 @@ public sealed class RequestGuardTests
     {
         await using var cluster = await WaitingNodeAsync();
         await using var leader = FakePeer.Call(cluster[1].Address, 2);
+        Assert.True(await FakePeer.InviteAsync(leader));
         await AppendAsync(leader, 1, 0, 0, LogFixture.Record(1, 1));
         await Assert.ThrowsAsync<PeerUnavailableException>(() => AppendAsync(
             leader, 1, 1, 1,

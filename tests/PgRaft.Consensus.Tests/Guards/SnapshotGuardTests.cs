@@ -81,6 +81,7 @@ public sealed class SnapshotGuardTests
         }
 
         await using var leader = FakePeer.Call(node.Address, 2);
+        Assert.True(await FakePeer.InviteAsync(leader));
         Assert.Equal(
             (byte)Engine.SnapshotAnswer.Accepted,
             await leader.SendSnapshotAsync(1, source.Snapshots.Current!, file.ToArray()));

@@ -80,6 +80,32 @@ public sealed class TransferGuardTests
         await peer.Leader.PutAsync("k", "after", TestCluster.Limit);
     }
 
+    // Of two voters nobody wins without it.
+    [Fact]
+    public async Task TheLeaderThatHasConsentedVotesAsWell()
+    {
+        await using var peer = await TakingPeer.FollowAsync();
+        var leader = peer.Leader;
+        await using var voter = leader.CallAs(2);
+        bool granted = false;
+        peer.OnTimeoutNow = async (term, answer, token) =>
+        {
+            var ballot = new FrameWriter().Int64(term + 1).Int64(1000).Int64(term).Int64(term);
+            var body = new BodyReader(
+                await voter.CallAsync(MessageType.Vote, ballot, Patience, token));
+            body.Int64();
+            granted = body.Byte() != 0;
+            answer.Int64(term).Byte(1);
+        };
+        long before = leader.Node.Status.Term;
+
+        await Assert.ThrowsAsync<PgraftException>(
+            () => leader.Node.TransferLeadershipAsync(2, TestCluster.Limit));
+
+        Assert.True(granted);
+        Assert.True(leader.Node.Status.Term > before);
+    }
+
     [Fact]
     public async Task CalledOffBeforeTheTargetIsAskedNothingHasHappened()
     {
@@ -145,7 +171,7 @@ public sealed class TransferGuardTests
             preVotes += request.Type == MessageType.PreVote ? 1 : 0;
             return ValueTask.CompletedTask;
         });
-        await using var fixture = new LogFixture { ConsentTerm = 5 };
+        await using var fixture = new LogFixture { ConsentTerm = 5, ElectionTimeoutMs = 40_000 };
         using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
 
         await member.VoteAsync(6, 1, 5, TestCluster.Limit);
@@ -184,12 +210,19 @@ public sealed class TransferGuardTests
     [Fact]
     public async Task OnlyTheLeaderOfTheTermMakesAMemberStand()
     {
-        await using var cluster = await TestCluster.FoundAsync(3);
+        await using var cluster = new TestCluster { ElectionTimeout = 1500 };
+        for (int id = 1; id <= 3; id++)
+        {
+            cluster.Add(id);
+        }
+
+        await cluster.StartAllAsync();
         var (leader, followers) = await cluster.RolesAsync();
         await leader.PutAsync("k", "v", TestCluster.Limit);
         await cluster.AgreeAsync();
         var target = followers[0];
         long term = target.Node.Status.Term;
+        long elections = target.Node.Status.ElectionsTriggered;
         long last = target.Node.Status.LastIndex;
         await using var other = target.CallAs(followers[1].Address.NodeId);
         await using var chosen = target.CallAs(leader.Address.NodeId);
@@ -199,7 +232,9 @@ public sealed class TransferGuardTests
         Assert.False(await AskAsync(chosen, term + 1, last), "Of another term.");
         Assert.False(await AskAsync(chosen, term, last + 1), "It lacks an entry.");
         await leader.PutAsync("k", "still", TestCluster.Limit);
-        Assert.Equal((term, 0), (leader.Node.Status.Term, target.Node.Status.ElectionsTriggered));
+        Assert.Equal(
+            (term, elections),
+            (leader.Node.Status.Term, target.Node.Status.ElectionsTriggered));
     }
 
     // The old leader's heartbeats go on until it learns of the election, and would restart the

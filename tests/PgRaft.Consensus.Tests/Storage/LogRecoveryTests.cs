@@ -261,6 +261,32 @@ public class LogRecoveryTests
     private static LogRecord Record(int index) =>
         LogFixture.Entry(index, 1, new string('b', 20));
 
+    [Fact]
+    public async Task A_segment_of_a_newer_version_is_told_from_a_damaged_one()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 3);
+        fixture.Log.Dispose();
+        string path = LogFixture.Segment(1);
+        byte[] header = fixture.Disk.Content(path)[..SegmentHeader.Bytes];
+        header[8] = 7;
+        int checkedBytes = SegmentHeader.Bytes - sizeof(uint);
+        BitConverter.TryWriteBytes(
+            header.AsSpan(checkedBytes), Crc32C.Of(header.AsSpan(0, checkedBytes)));
+        using (var file = fixture.Disk.Open(path))
+        {
+            file.Write(0, header);
+        }
+
+        var error = Refused(fixture.Disk);
+        Assert.Equal(
+            (StatusCode.WrongState,
+                $"log segment \"{path}\" has version 7, but this pgraft reads no newer one than 1"),
+            (error.Code, error.Message));
+        fixture.Disk.Flip(path, 10);
+        Assert.Equal(StatusCode.IoError, Refused(fixture.Disk).Code);
+    }
+
     private static PgraftException Refused(
         SimulatedDisk disk, long baseIndex = 0, long baseTerm = 0) =>
         Assert.Throws<PgraftException>(

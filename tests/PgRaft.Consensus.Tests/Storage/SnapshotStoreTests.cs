@@ -294,6 +294,70 @@ public class SnapshotStoreTests
         Assert.Equal(StatusCode.BadArgument, error.Code);
     }
 
+    // Taken for damage it would be passed over, and the member would go on from an older state.
+    [Fact]
+    public void One_that_a_newer_version_wrote_is_refused_and_none_stands_in_for_it()
+    {
+        using var directory = new TemporaryDirectory();
+        string path = directory["snapshots"];
+        var store = SnapshotStore.Open(path);
+        string old = Write(store, 10, 2, Content(100)).Path;
+        byte[] kept = File.ReadAllBytes(old);
+        Write(store, 20, 2, Content(100), DataVersions.Newest + 1);
+        File.WriteAllBytes(old, kept);
+
+        var error = Assert.Throws<PgraftException>(() => SnapshotStore.Open(path));
+
+        Assert.Equal(StatusCode.WrongState, error.Code);
+        Assert.EndsWith(
+            $"has version {DataVersions.Newest + 1}, "
+                + $"but this pgraft reads no newer one than {DataVersions.Newest}",
+            error.Message, StringComparison.Ordinal);
+        Assert.Equal(2, System.IO.Directory.GetFiles(path).Length);
+    }
+
+    [Fact]
+    public void One_of_a_newer_layout_is_told_from_a_damaged_one()
+    {
+        using var directory = new TemporaryDirectory();
+        var store = SnapshotStore.Open(directory["snapshots"]);
+        string path = Write(store, 10, 2, Content(100)).Path;
+        byte[] file = File.ReadAllBytes(path);
+        file[8] = 7;
+        int checkedBytes = SnapshotFormat.HeaderBytes(Voters.Length) - SnapshotFormat.ChecksumBytes;
+        BitConverter.TryWriteBytes(
+            file.AsSpan(checkedBytes), Crc32C.Of(file.AsSpan(0, checkedBytes)));
+        File.WriteAllBytes(path, file);
+        var error = Assert.Throws<PgraftException>(
+            () => SnapshotStore.Open(directory["snapshots"]));
+        Assert.Equal(
+            (StatusCode.WrongState,
+                $"snapshot \"{path}\" has version 7, but this pgraft reads no newer one than 1"),
+            (error.Code, error.Message));
+        file[checkedBytes]++;
+        File.WriteAllBytes(path, file);
+        error = Assert.Throws<PgraftException>(() => SnapshotStore.Open(directory["snapshots"]));
+        Assert.Equal(StatusCode.IoError, error.Code);
+    }
+
+    [Fact]
+    public void One_of_a_newer_version_is_not_received()
+    {
+        var sender = SnapshotStore.Open(Directory, new SimulatedDisk());
+        Write(sender, 10, 2, Content(100), DataVersions.Newest + 1);
+        byte[] file = ReadAll(sender.OpenRaw(out _));
+        var store = SnapshotStore.Open(Directory, new SimulatedDisk());
+        using SnapshotReceiver receiver = store.ReceiveWriter(10, 2, file.Length);
+        receiver.Write(0, file);
+        var error = Assert.Throws<PgraftException>(receiver.CommitReceived);
+        Assert.Equal(StatusCode.BadArgument, error.Code);
+        Assert.Contains(
+            $"has version {DataVersions.Newest + 1}, but this pgraft reads no newer one than "
+                + DataVersions.Newest,
+            error.Detail, StringComparison.Ordinal);
+        Assert.Null(store.Current);
+    }
+
     private static byte[] SentFile(out SnapshotInfo info, int contentBytes)
     {
         var store = SnapshotStore.Open(Directory, new SimulatedDisk());
@@ -301,9 +365,10 @@ public class SnapshotStoreTests
         return ReadAll(store.OpenRaw(out info));
     }
 
-    private static SnapshotInfo Write(SnapshotStore store, long index, long term, byte[] content)
+    private static SnapshotInfo Write(
+        SnapshotStore store, long index, long term, byte[] content, int dataVersion = 0)
     {
-        using SnapshotWriter writer = store.CreateWriter(index, term, 7, Voters);
+        using SnapshotWriter writer = store.CreateWriter(index, term, 7, Voters, dataVersion);
         writer.Content.Write(content.AsSpan(0, content.Length / 2));
         foreach (byte[] piece in content.Skip(content.Length / 2).Chunk(1000))
         {

@@ -8,10 +8,11 @@
  * must be converted back before it waits; otherwise it would oversleep by the
  * whole error.
  *
- * Environment: PGRAFT_FAULTS names a file of 24 bytes that is mapped and
+ * Environment: PGRAFT_FAULTS names a file of 32 bytes that is mapped and
  * may be written at any time: int64 nanoseconds added to the wall clock, int64
  * errno with which syncs fail (0 = they work), int64 whether syncs wait (0 =
- * they do not).  PGRAFT_CLOCK_PERMILLE is the
+ * they do not), int64 nanoseconds that each sync takes longer.
+ * PGRAFT_CLOCK_PERMILLE is the
  * rate of CLOCK_MONOTONIC, 1000 being true, and PGRAFT_CLOCK_ORIGIN the true
  * time in nanoseconds at which it was right; both are the same in all processes
  * of a server.
@@ -42,6 +43,7 @@ struct control
 	int64_t		realtime_offset_ns;
 	int64_t		sync_errno;
 	int64_t		syncs_hang;
+	int64_t		sync_delay_ns;
 };
 
 static struct control *control;
@@ -199,10 +201,24 @@ refused(void)
 	return error != 0;
 }
 
+/* The kernel's sleep: by the true clock. */
+static void
+dawdle(void)
+{
+	struct timespec delay = {0};
+
+	if (control == NULL)
+		return;
+	from_ns(__atomic_load_n(&control->sync_delay_ns, __ATOMIC_RELAXED), &delay);
+	if (delay.tv_sec != 0 || delay.tv_nsec != 0)
+		(void) nanosleep(&delay, NULL);
+}
+
 int
 fdatasync(int file)
 {
 	wait_while_disk_hangs();
+	dawdle();
 	return refused() ? -1 : real_fdatasync(file);
 }
 
@@ -210,5 +226,6 @@ int
 fsync(int file)
 {
 	wait_while_disk_hangs();
+	dawdle();
 	return refused() ? -1 : real_fsync(file);
 }

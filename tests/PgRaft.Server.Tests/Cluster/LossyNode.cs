@@ -25,6 +25,8 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
 
     public IReadOnlyList<LeadershipChange> GetHistory() => inner.GetHistory();
 
+    public int DataVersion => inner.DataVersion;
+
     public Task<PgraftException> Failure => inner.Failure;
 
     public Func<ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>>?
@@ -80,6 +82,8 @@ internal sealed class LossyNode(IRaftNode inner) : IRaftNode
     public Task PrepareToStopAsync() => inner.PrepareToStopAsync();
 
     public IReadOnlyList<MemberView> GetMembers() => inner.GetMembers();
+
+    public NodeFacts GetFacts() => inner.GetFacts();
 
     public IReadOnlyList<FollowerProgress> GetReplication() => inner.GetReplication();
 

@@ -104,6 +104,12 @@ internal sealed class FakeNode : IRaftNode
 
     public IReadOnlyList<FollowerProgress> Replication { get; set; } = [];
 
+    public NodeFacts Facts { get; set; } = new(
+        [new PeerView(new MemberAddress(1, "10.0.0.1", 7001), true, null)], null,
+        DataVersions.Newest);
+
+    public int DataVersion { get; set; } = DataVersions.Newest;
+
     public RuntimeOptions? Reloaded { get; private set; }
 
     public int Proposals { get; private set; }
@@ -226,6 +232,8 @@ internal sealed class FakeNode : IRaftNode
     public Task PrepareToStopAsync() => OnPrepareToStop();
 
     public IReadOnlyList<MemberView> GetMembers() => Members;
+
+    public NodeFacts GetFacts() => Facts;
 
     public IReadOnlyList<FollowerProgress> GetReplication() => Replication;
 

@@ -87,6 +87,7 @@ public class NodeHostTests
     {
         await using var host = await TestHost.StartAsync();
         Assert.Equal(long.MaxValue, host.Status.Last.Node.LeaseDeadlineNs);
+        host.Node.Status = host.Node.Status with { NoQuorumDeadlineNs = long.MaxValue };
         host.Node.Fail(new PgraftException(StatusCode.IoError, "fsync failed"));
         await Eventually.TrueAsync(
             () => host.Node.IsStopped && !File.Exists(host.SocketPath), "the parts are stopped");
@@ -95,6 +96,7 @@ public class NodeHostTests
             (WorkerState.Error, StatusCode.IoError, "fsync failed"),
             (status.State, status.ErrorStatus, status.ErrorText));
         Assert.Equal((0L, 0), (status.Node.LeaseDeadlineNs, status.Node.LeaderId));
+        Assert.Equal(0, status.Node.NoQuorumDeadlineNs);
         await host.Host.StopAsync();
         Assert.Equal(WorkerState.Error, host.Status.Last.State);
     }

@@ -76,7 +76,15 @@ public class HttpPathTests
         using var leads = JsonDocument.Parse((await host.GetAsync("/health")).Body);
         host.Node.Follow(0);
         using var lost = JsonDocument.Parse((await host.GetAsync("/health")).Body);
+        host.Node.Status = host.Node.Status with
+        {
+            NoQuorumDeadlineNs = long.MaxValue,
+            LiveMembers = 1,
+        };
+        using var alone = JsonDocument.Parse((await host.GetAsync("/health")).Body);
 
+        Assert.False(alone.RootElement.GetProperty("quorum").GetBoolean());
+        Assert.Equal(1, alone.RootElement.GetProperty("live_members").GetInt32());
         Assert.True(leads.RootElement.GetProperty("quorum").GetBoolean());
         Assert.True(leads.RootElement.GetProperty("may_act").GetBoolean());
         Assert.Equal(3, leads.RootElement.GetProperty("term").GetInt64());
@@ -113,7 +121,7 @@ public class HttpPathTests
         ];
         host.Node.Replication =
         [
-            new FollowerProgress(2, 8, 9, true, 4, 12, "replicate") { HeartbeatMs = 0.5 },
+            new FollowerProgress(2, 8, 9, true, 4, 12, "replicate") { RoundTripMs = 0.5 },
         ];
         host.Node.Status = host.Node.Status with { LastIndex = 12, CommitIndex = 11 };
 

@@ -308,6 +308,36 @@ public sealed class ProposalRouterTests : IAsyncLifetime
         Assert.Equal((0, 2L), (Assert.Single(_ids).Slot, _ids.First().Sequence));
     }
 
+    // A member of an older version joined between two attempts.
+    [Fact]
+    public async Task A_command_is_made_anew_when_a_member_reads_less()
+    {
+        var proposed = new List<int>();
+        Node.DataVersion = 4;
+        Node.OnPropose = (command, _, _) =>
+        {
+            proposed.Add(command.Span[0]);
+            if (proposed.Count > 1)
+                return new(new Consensus.Proposal(1, 3, default));
+            Node.DataVersion = 3;
+            Node.Lead();
+            throw new PgraftException(StatusCode.NotLeader, "not for a moment");
+        };
+        using var watch = new Server.Requests.LeadershipWatch(Node);
+        var router = new Server.Requests.ProposalRouter(
+            Node, watch, new Server.Requests.ClusterErrors(Node, watch, 1),
+            new Server.Requests.RequestSession(new StateMachine()));
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(
+            TestContext.Current.CancellationToken);
+        var context = new Server.Requests.RequestContext(default, default, null, limit, null);
+        using var response = new ResponseBuilder(new MemoryBudget(0));
+
+        await router.ProposeAsync(
+            context, response, (_, _) => [(byte)Node.DataVersion], 0, (_, _) => { });
+
+        Assert.Equal([4, 3], proposed);
+    }
+
     [Fact]
     public void More_writes_at_once_than_slots_are_refused()
     {

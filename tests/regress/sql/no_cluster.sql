@@ -7,6 +7,11 @@ SELECT pending_msgs, queue_full FROM pgraft_get_queue_status();
 SELECT * FROM pgraft_get_nodes();
 SELECT pgraft_get_nodes_from_raft();
 SELECT * FROM pgraft.replication;
+SELECT * FROM pgraft.health;
+SELECT pgraft_health_check();
+SELECT * FROM pgraft.endpoint_health;
+SELECT name, value, severity, finding FROM pgraft.settings_check
+WHERE name NOT LIKE 'pgraft.%' ORDER BY name;
 
 SELECT statement, test.outcome('SELECT ' || statement) AS outcome
 FROM unnest(ARRAY[

@@ -5,6 +5,9 @@ SELECT test.poll($$pgraft_get_worker_state() = 'RUNNING'$$) AS running;
 SELECT pgraft_is_leader(), pgraft_get_leader(), pgraft_get_applied_index();
 SELECT node_id, leader_id, state <> 'leader' AS not_leader, num_nodes FROM pgraft_get_cluster_status();
 SELECT node_id, is_leader FROM pgraft_get_nodes();
+SELECT test.poll($$(SELECT quorum IS FALSE FROM pgraft.health)$$) AS lost;
+SELECT healthy, is_leader, leader_id, quorum, live_members, members, worker, lag FROM pgraft.health;
+SELECT node_id, is_alive, last_error IS NOT NULL AS why FROM pgraft.endpoint_health ORDER BY node_id;
 
 -- What a call ends with, and all that its error says, but for times.
 CREATE FUNCTION test.report(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -29,6 +32,7 @@ INSERT INTO test.calls (call) VALUES
 	('pgraft.get_endpoint_status()'), ('pgraft_log_get_stats()'),
 	('pgraft_log_get_replication_status()'), ('pgraft_kv_get_stats()'), ('pgraft_set_debug(false)'),
 	('pgraft_init()'), ('pgraft_add_node(4, ''127.0.0.1'', 7004)'), ('pgraft_remove_node(2)'),
+	('pgraft_update_node(2, ''127.0.0.1'', 7004)'), ('pgraft_transfer_leadership(2)'),
 	('pgraft_test()'),
 	('pgraft_replicate_entry(''data'')'), ('pgraft_log_append(1, ''data'')'),
 	('pgraft_log_commit(1)'), ('pgraft_log_apply(1)'), ('pgraft_log_get_entry(1)'),
@@ -39,7 +43,9 @@ INSERT INTO test.calls (call) VALUES
 	('pgraft_kv_list_keys()'), ('pgraft_transfer_leadership()'),
 	('pgraft_snapshot()'), ('pgraft_backup(''/tmp/no-quorum.backup'')'),
 	('pgraft_backup_info(''/no/such/file'')'), ('pgraft_restore(''/no/such/file'')'),
-	('pgraft_recover_cluster(''other-cluster'')');
+	('pgraft_recover_cluster(''other-cluster'')'),
+	('pgraft_health_check()'), ('pgraft.get_health()'), ('pgraft.get_endpoint_health()'),
+	('pgraft.get_findings()');
 \pset format unaligned
 SELECT call, test.report('SELECT ' || call) AS outcome FROM test.calls ORDER BY place;
 \pset format aligned

@@ -25,11 +25,17 @@ SELECT pgraft_kv_get('key');
 SELECT pgraft_kv_put('key', 'value');
 SELECT pgraft_init();
 SELECT * FROM pgraft.nodes;
+SELECT pgraft_health_check();
+SELECT count(*) FROM pgraft.settings_check;
 RESET ROLE;
 
 SET ROLE test_monitor;
 SELECT pgraft_get_worker_state();
 SELECT count(*) FROM pgraft.endpoint_status;
+SELECT count(*) > 25 AS settings FROM pgraft.settings_check;
+SELECT worker FROM pgraft.health;
+SELECT pgraft_health_check()->>'worker' AS worker;
+SELECT count(*) FROM pgraft.endpoint_health;
 SELECT pgraft_kv_put('key', 'value');
 SELECT pgraft_add_node(2, '127.0.0.1', 7002);
 SELECT pgraft_transfer_leadership();

@@ -17,6 +17,10 @@ SELECT pgraft_kv_get('key');
 SELECT * FROM pgraft_kv_list_keys();
 SELECT pgraft_set_debug(true);
 SELECT * FROM pgraft.endpoint_status;
+SELECT pgraft_health_check();
+SELECT * FROM pgraft.health;
+SELECT * FROM pgraft.endpoint_health;
+SELECT count(*) FROM pgraft.settings_check;
 
 \set VERBOSITY verbose
 \set SHOW_CONTEXT never
