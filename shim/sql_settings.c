@@ -127,13 +127,6 @@ check_without_effect(ReturnSetInfo *rsinfo)
 			.text = "without effect in this version: it never waits to fill a batch",
 			.advice = "Leave it at its default."
 		});
-	if (pgraft_metrics_enabled)
-		add(rsinfo, (Finding) {
-			.subject = "pgraft.metrics_enabled",
-			.severity = "warning",
-			.text = "this version does not serve metrics",
-			.advice = "Use the functions and the views of schema pgraft."
-		});
 }
 
 static void

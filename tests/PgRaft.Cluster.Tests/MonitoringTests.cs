@@ -63,6 +63,15 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
             "the log says it",
             () => server.Log().Contains("cannot serve HTTP at", StringComparison.Ordinal));
 
+        Assert.StartsWith(
+            "HTTP is not served",
+            await Poll.UntilAsync(
+                "it is a finding",
+                () => server.ScalarAsync<string>(
+                    "SELECT coalesce(max(finding), '') FROM pgraft.settings_check "
+                    + "WHERE name = 'pgraft.metrics_enabled'"),
+                f => f.Length > 0),
+            StringComparison.Ordinal);
         Assert.Equal(worker, server.WorkerPid);
         await TestCluster.FirstWriteAsync(server, "with/a/taken/port");
     }

@@ -206,7 +206,7 @@ internal sealed class NodeHost : IAsyncDisposable
             new LogRequests(node, _state, proposals, router, errors, _settings, heavy, identity),
             new KvRequests(node, _state, proposals, router, _settings, heavy),
             new RecoveryRequests(node, router, errors, _options.Node.ClusterId),
-            new HealthRequests(node, _options.Node),
+            new HealthRequests(node, _options.Node, () => _http.Trouble),
             _counters,
             _report.Requests,
             new MemoryBudget(LargeBuffersBytes),

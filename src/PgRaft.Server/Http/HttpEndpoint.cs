@@ -36,6 +36,7 @@ internal sealed class HttpEndpoint(HttpRoutes routes, ILogger logger) : IAsyncDi
     private HttpOptions _served = HttpOptions.Off;
     private HttpOptions? _reported;
     private KestrelServer? _server;
+    private string? _trouble;
     private Task _settling = Task.CompletedTask;
 
     /// <summary>How long a client may take to send a request's head.</summary>
@@ -47,6 +48,10 @@ internal sealed class HttpEndpoint(HttpRoutes routes, ILogger logger) : IAsyncDi
     /// <summary>Whether it is served as the settings want it.</summary>
     public bool IsServing => Volatile.Read(ref _server) is not null
         && ReferenceEquals(Volatile.Read(ref _served), Volatile.Read(ref _wanted));
+
+    /// <summary>Why it is not served as the settings want it; null = it is, or is about to be.
+    /// </summary>
+    public string? Trouble => Volatile.Read(ref _trouble);
 
     /// <summary>Takes over settings; what follows from them happens in the background.</summary>
     public void Apply(HttpOptions options)
@@ -89,6 +94,7 @@ internal sealed class HttpEndpoint(HttpRoutes routes, ILogger logger) : IAsyncDi
             await StopAsync().ConfigureAwait(false);
             if (wanted.IsEnabled)
                 await StartAsync(wanted).ConfigureAwait(false);
+            Volatile.Write(ref _trouble, null);
             return true;
         }
         catch (Exception e)
@@ -136,6 +142,7 @@ internal sealed class HttpEndpoint(HttpRoutes routes, ILogger logger) : IAsyncDi
     private void Report(Exception exception)
     {
         var wanted = Volatile.Read(ref _wanted);
+        Volatile.Write(ref _trouble, exception.Message);
         if (_stopping.IsCancellationRequested || ReferenceEquals(_reported, wanted))
             return;
         _reported = wanted;

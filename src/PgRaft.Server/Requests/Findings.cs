@@ -42,6 +42,18 @@ internal static class Findings
     // The guide's least disk does 100 operations a second.
     private const double SlowSyncMs = 10;
 
+    /// <summary>What is to be said of HTTP.</summary>
+    /// <param name="trouble">Why it is not served although it should be; null = it is well.</param>
+    public static IEnumerable<Finding> Http(string? trouble) => trouble is null
+        ? []
+        :
+        [
+            new Finding(
+                "pgraft.metrics_enabled", null, Warning, $"HTTP is not served: {trouble}",
+                "Correct pgraft.metrics_address or pgraft.metrics_port and reload, or free the "
+                + "port: it is tried again every few seconds."),
+        ];
+
     public static IEnumerable<Finding> Of(NodeOptions options, NodeStatus status, NodeFacts facts)
     {
         var others = facts.Peers.Where(p => p.Address.NodeId != options.Self.NodeId).ToArray();

@@ -6,7 +6,8 @@ using PgRaft.Server.Protocol;
 
 namespace PgRaft.Server.Requests;
 
-internal sealed class HealthRequests(IRaftNode node, NodeOptions options)
+internal sealed class HealthRequests(
+    IRaftNode node, NodeOptions options, Func<string?> httpTrouble)
 {
     public ValueTask GetHealthAsync(RequestContext context, ResponseBuilder response)
     {
@@ -34,7 +35,9 @@ internal sealed class HealthRequests(IRaftNode node, NodeOptions options)
     {
         context.Arguments(0).End();
         response.Rows(5);
-        foreach (var finding in Findings.Of(options, node.Status, node.GetFacts()))
+        var findings = Findings.Of(options, node.Status, node.GetFacts())
+            .Concat(Findings.Http(httpTrouble()));
+        foreach (var finding in findings)
         {
             response
                 .Text(finding.Subject)

@@ -7,6 +7,7 @@ using System.Text;
 
 using PgRaft.Server.Hosting;
 using PgRaft.Server.Http;
+using PgRaft.Server.Protocol;
 using PgRaft.Server.Tests.Fakes;
 
 using Xunit;
@@ -69,9 +70,11 @@ public class HttpEndpointTests
         await Eventually.TrueAsync(
             () => host.Log.Records.Any(r => r.EventId == CannotServe), "the log says it");
         Assert.Equal(WorkerState.Running, host.Host.State);
+        Assert.Contains("pgraft.metrics_enabled", await FindingsAsync(host));
 
         other.Stop();
         await Eventually.TrueAsync(() => host.Host.IsServingHttp, "the port is taken");
+        Assert.DoesNotContain("pgraft.metrics_enabled", await FindingsAsync(host));
 
         Assert.Equal(200, (await HttpHost.GetAsync(port, "/livez")).Status);
         Assert.Single(host.Log.Records, r => r.EventId == CannotServe);
@@ -152,6 +155,13 @@ public class HttpEndpointTests
         {
             sockets.ForEach(s => s.Dispose());
         }
+    }
+
+    private static async Task<string[]> FindingsAsync(TestHost host)
+    {
+        using var client = host.Connect();
+        var answer = await client.CallAsync(RequestCode.Findings);
+        return [.. answer.Rows.Select(r => (string)r[0]!)];
     }
 
     private static string Ask(Socket socket)

@@ -45,7 +45,7 @@ INSERT INTO test.calls (call) VALUES
 	('pgraft_backup_info(''/no/such/file'')'), ('pgraft_restore(''/no/such/file'')'),
 	('pgraft_recover_cluster(''other-cluster'')'),
 	('pgraft_health_check()'), ('pgraft.get_health()'), ('pgraft.get_endpoint_health()'),
-	('pgraft.get_findings()');
+	('pgraft.get_findings()'), ('pgraft.get_leadership_changes()');
 \pset format unaligned
 SELECT call, test.report('SELECT ' || call) AS outcome FROM test.calls ORDER BY place;
 \pset format aligned
