@@ -6,6 +6,7 @@ using System.Text.Json;
 using PgRaft.Consensus;
 using PgRaft.Consensus.Leadership;
 using PgRaft.Consensus.Metrics;
+using PgRaft.Server.Requests;
 
 namespace PgRaft.Server.Http;
 
@@ -31,10 +32,11 @@ internal static class StatusJson
         {
             WriteNode(json, report, picture);
             WriteHealth(json, picture);
-            WriteMembers(json, picture, node?.GetMembers() ?? [], node?.GetReplication() ?? []);
+            WriteMembers(json, report, picture);
             WriteLog(json, picture.Node);
             WriteProposals(json, node?.Meters ?? new NodeMeters());
             WriteKv(json, report);
+            WriteFindings(json, report, picture);
             WriteHistory(json, picture.History);
         });
     }
@@ -82,11 +84,12 @@ internal static class StatusJson
     }
 
     private static void WriteMembers(
-        Utf8JsonWriter json, NodePicture picture, IReadOnlyList<MemberView> members,
-        IReadOnlyList<FollowerProgress> replication)
+        Utf8JsonWriter json, NodeReport report, NodePicture picture)
     {
+        var replication = report.Node?.GetReplication() ?? [];
+        var peers = report.Node?.GetFacts().Peers ?? [];
         json.WriteStartArray("members");
-        foreach (var member in members)
+        foreach (var member in report.Node?.GetMembers() ?? [])
         {
             json.WriteStartObject();
             json.WriteNumber("node_id", member.Address.NodeId);
@@ -96,6 +99,9 @@ internal static class StatusJson
             WriteAnswer(json, "is_active", member.IsActive);
             var progress = replication.FirstOrDefault(r => r.NodeId == member.Address.NodeId);
             WriteProgress(json, progress);
+            json.WriteString("version", member.Address.NodeId == report.Options.Self.NodeId
+                ? report.Options.Version
+                : peers.FirstOrDefault(p => p.Address.NodeId == member.Address.NodeId)?.Version);
             json.WriteEndObject();
         }
 
@@ -145,6 +151,28 @@ internal static class StatusJson
         json.WriteNumber("bytes", stats.TotalBytes);
         json.WriteNumber("revision", stats.Revision);
         json.WriteEndObject();
+    }
+
+    // Of the settings that the core knows; the view pgraft.settings_check has PostgreSQL's too.
+    private static void WriteFindings(
+        Utf8JsonWriter json, NodeReport report, NodePicture picture)
+    {
+        json.WriteStartArray("findings");
+        if (report.Node is { } node)
+        {
+            var findings = Findings.Of(report.Options, picture.Node, node.GetFacts());
+            foreach (var finding in findings.Where(f => f.Text is not null))
+            {
+                json.WriteStartObject();
+                json.WriteString("subject", finding.Subject);
+                json.WriteString("severity", finding.Severity);
+                json.WriteString("finding", finding.Text);
+                json.WriteString("advice", finding.Advice);
+                json.WriteEndObject();
+            }
+        }
+
+        json.WriteEndArray();
     }
 
     private static void WriteHistory(

@@ -136,6 +136,9 @@ public class HttpPathTests
         Assert.Equal(12, json.RootElement.GetProperty("log").GetProperty("last_index").GetInt64());
         Assert.Equal(
             11, json.RootElement.GetProperty("log").GetProperty("commit_index").GetInt64());
+        Assert.Equal(
+            "1.0",
+            json.RootElement.GetProperty("members")[0].GetProperty("version").GetString());
         Assert.Equal("test", json.RootElement.GetProperty("cluster_id").GetString());
         Assert.Equal(1, json.RootElement.GetProperty("node_id").GetInt32());
     }
