@@ -4,6 +4,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Leadership;
+using PgRaft.Consensus.Metrics;
 using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Consensus.Transport;
 
@@ -53,7 +54,7 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
         MemberAddress target, int asNodeId, string clusterId = "test",
         long foundingId = Founding) => new(
         target, () => HelloOf(asNodeId, target.NodeId, clusterId, foundingId),
-        new ConnectionHealth(target, NullLogger.Instance));
+        new ConnectionHealth(target, NullLogger.Instance), new NodeMeters());
 
     /// <summary>Asks a node to join, as a leader of a term whose log ends at an index; whether it
     /// will.</summary>
