@@ -1,6 +1,5 @@
-// The status page in a real browser (Debian's chromium, headless): what it shows is what the members
-// say, without an error, on a large and on a small screen. Pictures of it are left in
-// artifacts/screenshots.
+// The status page in a real browser (Debian's chromium, headless): what it shows is what the
+// members say, on a large and on a small screen. Pictures of it are left in artifacts/screenshots.
 //
 // Threading: one test. Failure: the page as the browser has it.
 
