@@ -55,6 +55,7 @@ public sealed class CoreFailureTests : ServerTest
         using var hello = new MemoryStream();
         hello.Write("PGRAFTPP"u8);
         Int32(hello, 1);
+        Int32(hello, 1);
         hello.WriteByte(1);
         Text(hello, clusterId);
         Int64(hello, founding);
@@ -62,10 +63,17 @@ public sealed class CoreFailureTests : ServerTest
         Int32(hello, server.NodeId);
         Int32(hello, 1000);
         Text(hello, "forged");
+        foreach (var dataVersion in (int[])[1, 1, 1])
+        {
+            Int32(hello, dataVersion);
+        }
+
         await SendAsync(stream, 1, hello);
-        var answer = new byte[10];
+        var head = new byte[9];
+        await stream.ReadExactlyAsync(head);
+        var answer = new byte[BinaryPrimitives.ReadInt32LittleEndian(head)];
         await stream.ReadExactlyAsync(answer);
-        Assert.Equal(0, answer[9]);
+        Assert.Equal(0, answer[0]);
 
         using var append = new MemoryStream();
         foreach (long number in (long[])[1000, 0, 0, 0])

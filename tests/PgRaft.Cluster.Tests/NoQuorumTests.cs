@@ -71,13 +71,13 @@ public sealed class NoQuorumTests : ServerTest, IClassFixture<NoQuorumTests.Remn
     [InlineData("pgraft_log_append(pgraft_get_term(), 'x')", "57P03", "the cluster has no leader")]
     [InlineData("pgraft_test()", "57P03", "the cluster has no leader")]
     [InlineData(
-        "pgraft_add_node(9, '127.0.0.1', 7009)", "55000",
-        "cannot add node - this node is not the leader")]
+        "pgraft_add_node(9, '127.0.0.1', 7009)", "57P03",
+        "cannot add node - the cluster has no leader")]
     [InlineData(
-        "pgraft_remove_node(2)", "55000", "cannot remove node - this node is not the leader")]
+        "pgraft_remove_node(2)", "57P03", "cannot remove node - the cluster has no leader")]
     [InlineData(
-        "pgraft_transfer_leadership()", "55000",
-        "cannot transfer leadership - this node is not the leader")]
+        "pgraft_transfer_leadership()", "57P03",
+        "cannot transfer leadership - the cluster has no leader")]
     public async Task What_needs_a_leader_is_refused_and_says_who_answers(
         string call, string sqlState, string message)
     {

@@ -116,7 +116,7 @@ public sealed class MixedClusterTests : ServerTest
             $"SET pgraft.request_timeout = '3s'; "
                 + $"SELECT pgraft_add_node(2, '127.0.0.1', {old.RaftPort})"));
 
-        Assert.Equal("40001", error.SqlState);
+        Assert.Equal("55000", error.SqlState);
         const string Why = "node 2 \\(pgraft 1.0\\) reads data up to version 2, "
             + "but node 1 \\(pgraft 1.1\\) has version 3";
         Assert.Matches(Why, error.Detail);

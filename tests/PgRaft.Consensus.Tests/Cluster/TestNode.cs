@@ -1,5 +1,6 @@
 // One in-process member over real TCP and real files, which can be stopped and started again.
 // Threading: used by one test at a time. Failure: errors of the node reach the test.
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using PgRaft.Consensus.Storage;
@@ -14,6 +15,9 @@ namespace PgRaft.Consensus.Tests.Cluster;
 
 internal sealed class TestNode : IAsyncDisposable
 {
+    private const int LowestPort = 12000;
+    private const int HighestPort = 32000;
+    private static readonly ConcurrentDictionary<int, byte> GivenPorts = new();
     private readonly TestCluster _cluster;
     private readonly string _directory;
     private Incarnation? _running;
@@ -59,11 +63,29 @@ internal sealed class TestNode : IAsyncDisposable
     private Incarnation Running =>
         _running ?? throw new InvalidOperationException("The node is stopped.");
 
+    /// <summary>A port from below the kernel's range of ephemeral ports: one from that range could
+    /// be taken by an outgoing connection before the node binds it.</summary>
     public static int FreePort()
     {
-        using var probe = new Socket(SocketType.Stream, ProtocolType.Tcp);
-        probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)probe.LocalEndPoint!).Port;
+        while (true)
+        {
+            int port = Random.Shared.Next(LowestPort, HighestPort);
+            if (!GivenPorts.TryAdd(port, 0))
+            {
+                continue;
+            }
+
+            try
+            {
+                using var probe = new Socket(SocketType.Stream, ProtocolType.Tcp);
+                probe.Bind(new IPEndPoint(IPAddress.Loopback, port));
+                return port;
+            }
+            catch (SocketException)
+            {
+                // Somebody else's.
+            }
+        }
     }
 
     /// <summary>From its next start on it listens at another port.</summary>
