@@ -12,6 +12,7 @@
 // Threading: any thread; _gate orders appends, commits and installations. It is held for memory
 // work, and for the sync of the term file, which is rare. Failure: a storage error is final and
 // ends the node, as a broken invariant does: Failed is raised, whoever the caller is.
+using System.Runtime.InteropServices;
 using DotNext.IO.Log;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
@@ -382,7 +383,7 @@ internal sealed partial class EngineLog
             var before = _configurations.Latest;
             Invariants.LeaderAppendOnly(_ledTerm, _terms.Term);
             RequireCommittedKept(records);
-            _log.AppendRange(records);
+            _log.AppendRange(CollectionsMarshal.AsSpan(records));
             Invariants.DurabilityBeforeAcknowledgement(_commitIndex, _log.DurableIndex);
             _configurations.DropTruncated(_log.TermAt, _commitIndex);
             foreach (var record in records)

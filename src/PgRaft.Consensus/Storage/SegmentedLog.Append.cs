@@ -7,6 +7,9 @@ namespace PgRaft.Consensus.Storage;
 
 public sealed partial class SegmentedLog
 {
+    // Fewer are copied before another thread could wake.
+    private const int EarlyWakeRecords = 8;
+
     /// <summary>Adds an entry after the last. Returns at once; it is durable when
     /// <see cref="WaitDurableAsync"/> says so.</summary>
     /// <param name="term">Not less than the last entry's.</param>
@@ -48,27 +51,47 @@ public sealed partial class SegmentedLog
     /// terms go back. Nothing was changed.</exception>
     /// <exception cref="PgraftException">Storage has failed, or the log is closed;
     /// <see cref="StatusCode.TooLarge"/>.</exception>
-    public void AppendRange(IReadOnlyList<LogRecord> records)
+    public void AppendRange(ReadOnlySpan<LogRecord> records)
     {
         RequireContiguous(records);
+        WakeEarly(records);
         bool wasIdle;
         lock (_gate)
         {
             ThrowIfUnusable();
-            int present = CountPresent(records);
-            if (present == records.Count)
+            records = records[CountPresent(records)..];
+            if (records.IsEmpty)
             {
                 return;
             }
 
-            LogRecord first = records[present];
+            LogRecord first = records[0];
             Invariants.TermsInOrder(first.Index, first.Term, _terms.TermAt(first.Index - 1));
             CutFrom(first.Index);
-            for (int i = present; i < records.Count; i++)
+            var copies = new PayloadCopies(records);
+            foreach (ref readonly LogRecord record in records)
             {
-                AddLast(records[i] with { Payload = records[i].Payload.ToArray() });
+                AddLast(record with { Payload = copies.Add(record.Payload.Span) });
             }
 
+            wasIdle = TakeIdle();
+        }
+
+        WakeIf(wasIdle);
+    }
+
+    // The writer takes as long to wake as a batch takes to copy. If it comes too early, it sleeps
+    // again and is woken once more.
+    private void WakeEarly(ReadOnlySpan<LogRecord> records)
+    {
+        if (records.Length < EarlyWakeRecords)
+        {
+            return;
+        }
+
+        bool wasIdle;
+        lock (_gate)
+        {
             wasIdle = TakeIdle();
         }
 
@@ -85,35 +108,37 @@ public sealed partial class SegmentedLog
         }
     }
 
-    private static void RequireContiguous(IReadOnlyList<LogRecord> records)
+    private static void RequireContiguous(ReadOnlySpan<LogRecord> records)
     {
-        for (int i = 0; i < records.Count; i++)
+        for (int i = 0; i < records.Length; i++)
         {
-            RequireSize(records[i].Payload.Length);
+            ref readonly LogRecord record = ref records[i];
+            RequireSize(record.Payload.Length);
             if (i == 0)
             {
                 continue;
             }
 
-            Invariants.TermsInOrder(records[i].Index, records[i].Term, records[i - 1].Term);
-            if (records[i].Index != records[i - 1].Index + 1)
+            ref readonly LogRecord before = ref records[i - 1];
+            Invariants.TermsInOrder(record.Index, record.Term, before.Term);
+            if (record.Index != before.Index + 1)
             {
                 throw new ArgumentException(
-                    $"index {records[i].Index} follows {records[i - 1].Index}", nameof(records));
+                    $"index {record.Index} follows {before.Index}", nameof(records));
             }
         }
     }
 
     // How many of the records, from the first, the log or its snapshot already holds.
-    private int CountPresent(IReadOnlyList<LogRecord> records)
+    private int CountPresent(ReadOnlySpan<LogRecord> records)
     {
         int present = 0;
-        while (present < records.Count && IsPresent(records[present]))
+        while (present < records.Length && IsPresent(records[present]))
         {
             present++;
         }
 
-        if (present < records.Count && records[present].Index > _lastIndex + 1)
+        if (present < records.Length && records[present].Index > _lastIndex + 1)
         {
             throw new ArgumentException(
                 $"index {records[present].Index} does not follow {_lastIndex}", nameof(records));

@@ -26,7 +26,7 @@ namespace PgRaft.Consensus.Storage;
 /// </remarks>
 public sealed partial class SegmentedLog : IDisposable
 {
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
     private readonly LogOptions _options;
     private readonly SegmentFiles _files;
     private readonly SegmentChain _chain;

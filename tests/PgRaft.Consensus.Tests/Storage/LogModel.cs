@@ -1,6 +1,7 @@
 // A seeded workload over a log on a simulated disk, and the judge of what is found after a power
 // failure: every state the log went through is remembered, so "what was recovered is a state it
 // really had, and none older than the last one confirmed" can be said exactly.
+using System.Runtime.InteropServices;
 using System.Text;
 using PgRaft.Consensus.Storage;
 using PgRaft.Core;
@@ -136,7 +137,7 @@ internal sealed class LogModel(SimulatedDisk disk, Random random)
             Push(record);
         }
 
-        log.AppendRange(records);
+        log.AppendRange(CollectionsMarshal.AsSpan(records));
     }
 
     // A snapshot is durable elsewhere first.
