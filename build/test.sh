@@ -23,6 +23,7 @@ failed=0
 skipped=0
 failures=()
 tiers=()
+default_tiers=()
 runner_options=(-trait- "Category=long")
 
 add_results()
@@ -147,11 +148,12 @@ choose_long()
 {
     # Live, because what they measure is told by tests that pass.
     runner_options=(-trait "Category=long" -showLiveOutput)
-    [ ${#tiers[@]} -gt 0 ] || tiers=(engine cluster)
+    default_tiers=(engine cluster)
 }
 
 parse_options()
 {
+    mapfile -t default_tiers < <(all_tiers)
     if [ "${TIER:-}" = long ]; then
         choose_long
     elif [ -n "${TIER:-}" ]; then
@@ -172,9 +174,7 @@ parse_options()
         esac
         shift
     done
-    if [ ${#tiers[@]} -eq 0 ]; then
-        mapfile -t tiers < <(all_tiers)
-    fi
+    [ ${#tiers[@]} -gt 0 ] || tiers=("${default_tiers[@]}")
 }
 
 # The tiers with real servers share one private PostgreSQL.
