@@ -75,11 +75,15 @@ pgraft_disconnect(void)
 	ReleaseExternalFD();
 }
 
-/* Whether a request may have reached the core and was not answered. */
+/*
+ * Whether a request may have reached the core and was not answered.  The core
+ * acts on nothing of which a part is missing, and the rest never follows.
+ */
 static bool
 outcome_is_unknown(const PgraftRequest *request)
 {
-	return request->changes_state && request->sent_bytes > 0 && !request->answered;
+	return request->changes_state && request->sent_bytes > 0 &&
+		request->sent_bytes == (size_t) request->frame.len && !request->answered;
 }
 
 static void
@@ -109,7 +113,7 @@ give_up(PgraftRequest *request, int32 status_of_read, const char *reason)
 					 "Read the state back before deciding to repeat it.");
 	}
 	if (request->changes_state)
-		pgraft_raise(PGRAFT_NOT_DONE, message, "The request was not sent.",
+		pgraft_raise(PGRAFT_NOT_DONE, message, "The request was not sent, or not wholly.",
 					 "It is safe to repeat it.");
 	pgraft_raise(status_of_read, message, NULL, NULL);
 }
