@@ -103,12 +103,12 @@ demo: setup ## show three servers elect, replicate and fail over (KEEP=1 leaves 
 
 # The script reads TIER from the environment, where make puts it.
 test: ## run all tests but the long ones (TIER="unit abi" runs some tiers)
-	@$(TOP)/build/setup.sh --network
+	@$(TOP)/build/setup.sh --tests
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh
 
 test-long: ## tests that take minutes: memory and CPU, failover and start times, large states, each sync's power failure
-	@$(TOP)/build/setup.sh --network
+	@$(TOP)/build/setup.sh --tests
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long
 
@@ -124,7 +124,7 @@ fault-runs: check-dotnet ## seeded fault runs in one process (RUNS=100 SEED=1 SI
 	  -noLogo -noColor -explicit only -method '*.FaultTests.ManyRuns'
 
 chaos: ## real servers under faults (SECONDS=60 SEED=random NODES=3 OPTIONS=--keep-history and others)
-	@$(TOP)/build/setup.sh --network
+	@$(TOP)/build/setup.sh --tests
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/chaos.sh $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(NODES),--nodes $(NODES)) $(OPTIONS)

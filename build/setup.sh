@@ -4,10 +4,11 @@
 # is there it changes nothing and does not touch the network.  The .NET SDK is
 # checked, not installed.  Ends non-zero when something is still missing.
 #
-#   build/setup.sh [--network | --bench]
+#   build/setup.sh [--tests | --bench]
 #
-# --network also installs what tests need to cut servers off from one another;
-# where that is not possible it says so, and those tests are skipped.
+# --tests also installs what tests need to cut servers off from one another, and
+# fetches Prometheus and HAProxy; where that is not possible it says so, and
+# those tests are skipped.
 # --bench also fetches etcd, which `make bench` compares with.
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -148,23 +149,56 @@ install_network_tools()
     install_packages "${packages[@]}" || say "setup: cannot install ${packages[*]}"
 }
 
-# Unpacked below artifacts/ only: installed, the package would start a server
-# that nobody asked for.
+# directory, package...: unpacked there only, because installed the packages would start servers that
+# nobody asked for.
+unpack_packages()
+{
+    local target=$1 work status=0
+    shift
+    say "setup: unpacking into $target: $*"
+    work=$(mktemp -d /tmp/pgraft-packages.XXXXXX)
+    (cd "$work" && apt-get download -q "$@" >&2) || status=1
+    if [ "$status" -eq 0 ]; then
+        mkdir -p "$target"
+        find "$work" -name '*.deb' -exec dpkg-deb -x {} "$target" \; || status=1
+    fi
+    rm -rf -- "$work"
+    return "$status"
+}
+
 fetch_etcd()
 {
-    local target=$PGRAFT_ROOT/artifacts/etcd work
+    local target=$PGRAFT_ROOT/artifacts/etcd
     if command -v etcd >/dev/null || [ -x "$target/usr/bin/etcd" ]; then
         return
     fi
     command -v apt-get >/dev/null || die "no apt-get here: install etcd yourself"
-    say "setup: fetching etcd-server into $target"
-    work=$(mktemp -d /tmp/pgraft-etcd.XXXXXX)
-    mkdir -p "$target"
-    if ! { (cd "$work" && apt-get download -q etcd-server >&2) && dpkg-deb -x "$work"/*.deb "$target"; }; then
-        rm -rf -- "$work"
-        die "cannot fetch etcd-server (apt-get update first?)"
-    fi
-    rm -rf -- "$work"
+    unpack_packages "$target" etcd-server || die "cannot fetch etcd-server (apt-get update first?)"
+}
+
+# The package itself, and those that it needs and that are not installed.
+with_dependencies()
+{
+    command -v apt-get >/dev/null || return 0
+    apt-cache show "$1" >/dev/null 2>&1 || [ "$(id -u)" -ne 0 ] || update_lists
+    apt-get install -s --no-install-recommends "$1" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p'
+}
+
+# What watches pgraft in tests.  They are skipped without, and say so.
+fetch_monitoring_tools()
+{
+    local tool target=$PGRAFT_ROOT/artifacts/tools
+    local -a packages
+    for tool in prometheus haproxy; do
+        if [ -x "/usr/bin/$tool" ] || [ -x "/usr/sbin/$tool" ] ||
+            [ -n "$(find "$target" -path "*bin/$tool" 2>/dev/null)" ]; then
+            continue
+        fi
+        mapfile -t packages < <(with_dependencies "$tool")
+        if [ ${#packages[@]} -eq 0 ] || ! unpack_packages "$target" "${packages[@]}"; then
+            say "setup: cannot fetch $tool"
+        fi
+    done
 }
 
 check_version()
@@ -192,8 +226,9 @@ main()
     if ! everything_is_there; then
         install_what_is_missing
     fi
-    if [ "${1:-}" = --network ]; then
+    if [ "${1:-}" = --tests ]; then
         install_network_tools
+        fetch_monitoring_tools
     elif [ "${1:-}" = --bench ]; then
         fetch_etcd
     fi
