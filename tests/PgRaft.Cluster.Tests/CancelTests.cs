@@ -96,7 +96,7 @@ public sealed class CancelTests : ServerTest
             1_500_000, await connection.ScalarAsync<int>("SELECT length(pgraft_kv_get('k'))"));
     }
 
-    // Runs a statement that cannot go on, ends it once it waits for the core, and returns its error.
+    // Runs a statement that cannot go on, ends it once it waits for the core; returns its error.
     private static async Task<PostgresException> EndedAsync(
         TestServer server, NpgsqlConnection connection, string statement, string means)
     {
