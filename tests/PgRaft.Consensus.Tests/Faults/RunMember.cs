@@ -17,6 +17,10 @@ internal sealed class RunMember(
 
     private readonly SemaphoreSlim _turn = new(1, 1);
     private readonly ManualResetEventSlim _running = new(true);
+
+    // Faults come from another thread while a member starts: a fault and that it may end the member
+    // are one.
+    private readonly Lock _arming = new();
     private bool _mayFail;
 
     public TestNode Node => node;
@@ -74,9 +78,14 @@ internal sealed class RunMember(
     public void Prepare()
     {
         sabotage(Disk);
-        Disarm();
         Disk.HoldSyncs = _running;
-        _mayFail = false;
+        lock (_arming)
+        {
+            Disarm();
+
+            // The power may have gone already.
+            _mayFail = Disk.IsOff;
+        }
     }
 
     /// <summary>Faults that have not come yet will not.</summary>
@@ -93,8 +102,12 @@ internal sealed class RunMember(
     /// <summary>The power goes; <see cref="CrashAsync"/> must follow.</summary>
     public void CutPower()
     {
-        _mayFail = true;
-        Disk.PowerOff();
+        lock (_arming)
+        {
+            _mayFail = true;
+            Disk.PowerOff();
+        }
+
         network.Disconnect(NodeId);
     }
 
@@ -116,28 +129,32 @@ internal sealed class RunMember(
     /// <summary>The power goes in some operations of the disk, whichever they are.</summary>
     public void CrashSoon(int steps)
     {
-        _mayFail = true;
-        Disk.PowerOffAtStep = Disk.Steps + steps;
-
-        // It may be starting meanwhile, which begins with a clean slate.
-        _mayFail = true;
+        lock (_arming)
+        {
+            _mayFail = true;
+            Disk.PowerOffAtStep = Disk.Steps + steps;
+        }
     }
 
     /// <summary>The power goes soon after a term or vote was saved; only on a disk that lags.
     /// </summary>
     public void CrashAfterSavedTerm()
     {
-        _mayFail = true;
-        Disk.PowerOffAfterLag = true;
-        _mayFail = true;
+        lock (_arming)
+        {
+            _mayFail = true;
+            Disk.PowerOffAfterLag = true;
+        }
     }
 
     /// <summary>A sync fails soon: the node must end.</summary>
     public void FailSyncSoon(int syncs)
     {
-        _mayFail = true;
-        Disk.FailSyncSoon(syncs);
-        _mayFail = true;
+        lock (_arming)
+        {
+            _mayFail = true;
+            Disk.FailSyncSoon(syncs);
+        }
     }
 
     public void SlowDown(TimeSpan latency) => Disk.SyncLatency = latency;

@@ -26,6 +26,9 @@ public class SharedConnectionGuardTests
         await under.Task.WaitAsync(Patience, TestCluster.Limit);
         var read = Assert.ThrowsAsync<PeerUnavailableException>(() => ReadAsync(dialled));
         await refused.Task.WaitAsync(Patience, TestCluster.Limit);
+
+        // As long as a connection takes to end that waits for nobody.
+        await Task.WhenAny(read, Task.Delay(TimeSpan.FromMilliseconds(300), TestCluster.Limit));
         done.SetResult();
 
         var answer = new BodyReader(await forwarded);
