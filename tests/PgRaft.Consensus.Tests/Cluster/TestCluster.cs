@@ -192,7 +192,25 @@ internal sealed class TestCluster : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Task.WhenAll(Nodes.Select(n => n.StopAsync()));
-        Directory.Delete(_directory, recursive: true);
+        await DeleteDirectoryAsync();
+    }
+
+    // A start that was given up may still be making files.
+    private async Task DeleteDirectoryAsync()
+    {
+        var clock = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                Directory.Delete(_directory, recursive: true);
+                return;
+            }
+            catch (IOException) when (clock.Elapsed < TimeSpan.FromSeconds(10))
+            {
+                await Task.Delay(20);
+            }
+        }
     }
 
     private string Describe() => string.Join("; ", Nodes.Where(n => n.IsUp).Select(

@@ -24,6 +24,9 @@ internal sealed class FaultClient(FaultClients shared, FaultPlan plan, int numbe
     private const int AttemptMs = 250;
     private const int HastyAttemptMs = 2;
 
+    // On a busy machine answers come late.
+    private const int GraceMs = 500;
+
     // Distinct in the run, and no more than the state machine remembers.
     private readonly ulong _session = (ulong)number + 1;
     private int _process = shared.NextProcess();
@@ -124,9 +127,9 @@ internal sealed class FaultClient(FaultClients shared, FaultPlan plan, int numbe
         var op = Begin(OperationKind.Get, key, null);
         try
         {
-            using var limit = new CancellationTokenSource(CallMs);
             bool barrier = plan.Sabotage != Sabotage.StaleReads;
-            var (value, revision) = await target.ReadAsync(key, barrier, limit.Token);
+            var (value, revision) = await WithinAsync(
+                CallMs, token => target.ReadAsync(key, barrier, token));
             shared.Add(op with
             {
                 Value = value,
@@ -137,7 +140,7 @@ internal sealed class FaultClient(FaultClients shared, FaultPlan plan, int numbe
             return revision;
         }
         catch (Exception e) when (e is PgraftException or InvalidOperationException
-            or ObjectDisposedException)
+            or ObjectDisposedException or TimeoutException)
         {
             // A read that was not answered tells nothing.
             return null;
@@ -221,9 +224,10 @@ internal sealed class FaultClient(FaultClients shared, FaultPlan plan, int numbe
     {
         try
         {
-            using var limit = new CancellationTokenSource(limitMs);
-            var done = await target.Node.ProposeAsync(
-                call.Encode(id), call.ExpectedTerm, limit.Token);
+            byte[] command = call.Encode(id);
+            var done = await WithinAsync(
+                limitMs,
+                token => target.Node.ProposeAsync(command, call.ExpectedTerm, token).AsTask());
             if (done.Result.Status != StatusCode.Ok)
             {
                 // The state machine's word: nothing of it was or will be done, but for a request
@@ -241,12 +245,22 @@ internal sealed class FaultClient(FaultClients shared, FaultPlan plan, int numbe
                 e.Code is StatusCode.NotLeader or StatusCode.NotDone or StatusCode.NoLeader;
             return new(never ? Outcome.Failed : Outcome.Unknown, e.Code);
         }
-        catch (Exception e) when (e is InvalidOperationException or ObjectDisposedException)
+        catch (Exception e) when (e is InvalidOperationException or ObjectDisposedException
+            or TimeoutException)
         {
-            // Stopped under the client's hands: it may have gone out.
+            // Stopped under the client's hands, or it stands still: it may have gone out.
             return new(Outcome.Unknown, StatusCode.OutcomeUnknown);
         }
     }
+
+    // A backend leaves a worker that does not take its call in; one whose disk hangs does not, once
+    // it has a term to save.
+    private static Task<T> WithinAsync<T>(int limitMs, Func<CancellationToken, Task<T>> call) =>
+        Task.Run(async () =>
+        {
+            using var limit = new CancellationTokenSource(limitMs);
+            return await call(limit.Token);
+        }).WaitAsync(TimeSpan.FromMilliseconds(limitMs + GraceMs));
 
     private static long? TermOf(TestNode node)
     {

@@ -40,7 +40,7 @@ internal sealed class FaultRun : IAsyncDisposable
     {
         // A paused disk holds a thread of the pool for as long as the pause lasts.
         ThreadPool.GetMinThreads(out _, out int io);
-        ThreadPool.SetMinThreads(64, io);
+        ThreadPool.SetMinThreads(256, io);
     }
 
     public FaultRun(FaultPlan plan)
