@@ -14,7 +14,9 @@ namespace PgRaft.Cluster.Tests.Support;
 
 internal sealed class HostNetwork : IAsyncDisposable
 {
-    private const string Device = "sda";
+    /// <summary>The network device of each host.</summary>
+    public const string Device = "sda";
+
     private const int Subnets = 250;
 
     private readonly List<string> _hosts = [];
