@@ -58,8 +58,8 @@ internal sealed class DocPage
     {
         return Prose().Split('\n')
             .Where(line => line.StartsWith('#'))
-            .Select(line => Regex.Replace(line.TrimStart('#', ' ').ToLowerInvariant(), @"[^\w\- ]", "")
-                .Replace(' ', '-'));
+            .Select(line => line.TrimStart('#', ' ').ToLowerInvariant())
+            .Select(text => Regex.Replace(text, @"[^\w\- ]", "").Replace(' ', '-'));
     }
 
     private IEnumerable<DocBlock> ReadBlocks()
