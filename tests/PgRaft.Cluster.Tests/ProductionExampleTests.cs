@@ -3,7 +3,7 @@
 // ports and directory. A host is a network namespace, and a mount namespace in which
 // /var/lib/postgresql is that host's.
 //
-// What the example leaves open is set here: listen_addresses, the socket's directory and pg_hba.conf.
+// What the example leaves open is set here: listen_addresses, the socket's directory, pg_hba.conf.
 //
 // Threading: one test, with a cluster of its own. Failure: the servers' logs are shown.
 
