@@ -93,6 +93,7 @@ extern int64 pgraft_now_ns(void);
 extern bool pgraft_read_status(PgraftStatus *out);
 extern int64 pgraft_lease_deadline_ns(void);
 extern PgraftWorkerState pgraft_worker_state(char *error);
+extern bool pgraft_worker_answers(PgraftWorkerState state);
 extern uint64 pgraft_worker_begin(void);
 extern void pgraft_worker_failed(const char *error);
 extern void pgraft_worker_end(int code, Datum arg);

@@ -196,6 +196,27 @@ pgraft_worker_state(char *error)
 	return (PgraftWorkerState) status.state;
 }
 
+/*
+ * Whether a worker in this state takes requests and keeps its status, be it a
+ * member or not.
+ */
+bool
+pgraft_worker_answers(PgraftWorkerState state)
+{
+	switch (state)
+	{
+		case PGRAFT_WORKER_WAITING:
+		case PGRAFT_WORKER_RUNNING:
+		case PGRAFT_WORKER_REMOVED:
+			return true;
+		case PGRAFT_WORKER_STOPPED:
+		case PGRAFT_WORKER_STARTING:
+		case PGRAFT_WORKER_ERROR:
+			break;
+	}
+	return false;
+}
+
 static void
 set_own_state(int32 state, const char *error)
 {

@@ -80,8 +80,7 @@ read_health(Health *health)
 	health->live_members = -1;
 	health->lag = -1;
 	health->worker = pgraft_worker_state(NULL);
-	health->known = (health->worker == PGRAFT_WORKER_RUNNING ||
-					 health->worker == PGRAFT_WORKER_WAITING) &&
+	health->known = pgraft_worker_answers(health->worker) &&
 		pgraft_read_status(&health->status);
 	if (health->known)
 		judge(health);

@@ -9,7 +9,7 @@
  *
  * Threading: the main thread of a backend.
  *
- * On failure: a worker that does not run is a finding.  One that stops while it
+ * On failure: a worker that does not answer is a finding.  One that stops while it
  * is asked is an error, as everywhere.
  */
 #include "pgraft.h"
@@ -136,13 +136,13 @@ add_measured(ReturnSetInfo *rsinfo)
 	PgraftRequest request;
 	PgraftResponse response;
 
-	if (worker != PGRAFT_WORKER_RUNNING && worker != PGRAFT_WORKER_WAITING)
+	if (!pgraft_worker_answers(worker))
 	{
 		add(rsinfo, (Finding) {
 			.subject = "worker",
 			.value = pgraft_state_name(worker),
 			.severity = "critical",
-			.text = "the cluster worker does not run, so that nothing can be measured",
+			.text = "the cluster worker does not answer, so that nothing can be measured",
 			.advice = "See the server log for the reason."
 		});
 		return;

@@ -225,6 +225,7 @@ public sealed class MembershipLifeTests : ServerTest
         Assert.Equal(0, await removed.LeaderAsync());
         Assert.Equal("passive", await removed.RoleAsync());
         Assert.DoesNotContain(removed.NodeId, await Members.IdsAsync(removed));
+        await RemovedInHealthAsync(removed);
         foreach (var call in (string[])["pgraft_kv_put('k', 'v')", "pgraft_kv_get('k')"])
         {
             var error = await removed.ErrorOfAsync($"SELECT {call}");
@@ -233,6 +234,29 @@ public sealed class MembershipLifeTests : ServerTest
                 "pgraft: this node was removed from the cluster", error.MessageText);
             Assert.Contains("pgraft_add_node()", error.Hint, StringComparison.Ordinal);
         }
+    }
+
+    // Its worker answers: what it knows is said, and what it cannot know is not.
+    private static async Task RemovedInHealthAsync(TestServer removed)
+    {
+        Assert.Equal(
+            "f|f|0|t|unknown|-|2|REMOVED|passive|-",
+            await removed.ScalarAsync<string>(
+                "SELECT concat_ws('|', healthy, is_leader, leader_id, term > 0, "
+                + "coalesce(quorum::text, 'unknown'), coalesce(live_members::text, '-'), members, "
+                + "worker, role, coalesce(lag::text, '-')) FROM pgraft.health"));
+        Assert.Equal(
+            "false|0|t|unknown|REMOVED",
+            await removed.ScalarAsync<string>(
+                "SELECT concat_ws('|', h->>'healthy', h->>'leader_id', (h->>'term')::int > 0, "
+                + "h->>'quorum', h->>'worker') FROM pgraft_health_check() h"));
+        Assert.Equal(
+            "2|notice|this node was removed from the cluster",
+            Assert.Single(await removed.RowsAsync(
+                "SELECT value, severity, finding FROM pgraft.settings_check "
+                + "WHERE name IN ('worker', 'members')")));
+        Assert.Equal(1L, await removed.ScalarAsync<long>(
+            "SELECT count(*) FROM pgraft.settings_check WHERE name = 'sync of data_dir'"));
     }
 
     private static async Task KnowsPlaceAsync(TestServer server, TestServer member)

@@ -16,7 +16,6 @@ public sealed class SeedFailoverTests : ServerTest
 {
     private const int Size = 3;
     private const int ManyWrites = 200;
-    private const string RaftPort = "7001";
 
     [Fact]
     public async Task Leader_failure()
@@ -130,30 +129,10 @@ public sealed class SeedFailoverTests : ServerTest
         return shown.Status == 0 ? shown.Output.Trim() : "0";
     }
 
-    // Every server has a host, so all have the ports of the guide.
     private async Task<TestCluster> ClusterAsync(HostNetwork network)
     {
-        var cluster = new TestCluster();
+        var cluster = await HostCluster.StartAsync(network, Size);
         Watch(cluster);
-        for (var id = 1; id <= Size; id++)
-        {
-            cluster.Adopt(await TestServer.CreateAsync(id, place: network.PlaceOf(id)));
-        }
-
-        var members = string.Join(
-            ',', cluster.Servers.Select(s => $"{s.NodeId}={s.Place.Address}:{RaftPort}"));
-        foreach (var server in cluster.Servers)
-        {
-            await File.AppendAllTextAsync(
-                Path.Combine(server.DataDirectory, "pg_hba.conf"), "host all all samenet trust\n");
-            server.Settings["pgraft.port"] = RaftPort;
-            server.Settings["pgraft.initial_cluster"] = $"'{members}'";
-        }
-
-        await Task.WhenAll(cluster.Servers.Select(s => s.StartAsync()));
-        await Task.WhenAll(
-            cluster.Servers.Select(s => s.ExecuteAsync("CREATE EXTENSION pgraft")));
-        await cluster.LeaderAsync();
         return cluster;
     }
 }

@@ -3,6 +3,7 @@
 
 using System.Globalization;
 using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
@@ -140,12 +141,7 @@ public sealed class SettingsTests : ServerTest
     public async Task The_production_example_starts()
     {
         var server = await NewServerAsync();
-        var example = File.ReadLines(Path.Combine(AppContext.BaseDirectory, "production.conf"))
-            .Select(line => line.Split('#')[0].Split('=', 2))
-            .Where(parts => parts.Length == 2)
-            .ToDictionary(parts => parts[0].Trim(), parts => parts[1].Trim());
-        Assert.Equal(18, example.Count);
-        foreach (var (name, value) in example)
+        foreach (var (name, value) in ProductionExample.Settings())
         {
             server.Settings[name] = value;
         }

@@ -33,14 +33,22 @@ internal static class Command
         return TryRunAsServerUserAsync(Path.Combine(binDirectory, program), arguments);
     }
 
-    /// <summary>Runs a program as the server's user in a network namespace. Needs root.</summary>
+    /// <summary>Runs a program as the server's user in a place with a network namespace, and in a
+    /// mount namespace where the place has a home. Needs root.</summary>
     public static Task<CommandResult> TryRunAsServerUserInAsync(
-        string networkNamespace, string program, params string[] arguments)
+        ServerPlace place, string networkNamespace, string program, params string[] arguments)
     {
+        string[] view = place.Home is null
+            ? []
+            :
+            [
+                "unshare", "--mount", "sh", "-e", "-c",
+                $"mount --bind \"$0\" {ServerPlace.HomeSeen}; exec \"$@\"", place.Home,
+            ];
         return TryRunAsync(
             "nsenter",
             [
-                $"--net={ServerPlace.FileOf(networkNamespace)}",
+                $"--net={ServerPlace.FileOf(networkNamespace)}", .. view,
                 "runuser", "-u", TestRun.ServerUser, "--", program, .. arguments,
             ]);
     }

@@ -44,7 +44,7 @@ public sealed partial class TestServer : IAsyncDisposable
 
     public ServerPlace Place { get; }
 
-    public int Port { get; } = Ports.Next();
+    public int Port { get; private set; } = Ports.Next();
 
     public int RaftPort { get; private set; } = Ports.Next();
 
@@ -92,6 +92,18 @@ public sealed partial class TestServer : IAsyncDisposable
     {
         NodeId = nodeId;
         Settings["pgraft.node_id"] = Number(nodeId);
+    }
+
+    /// <summary>Gives it the settings of a configuration file, its ports among them.</summary>
+    internal void Take(IReadOnlyDictionary<string, string> settings)
+    {
+        foreach (var (name, value) in settings)
+        {
+            Settings[name] = value;
+        }
+
+        Port = int.Parse(Settings["port"], CultureInfo.InvariantCulture);
+        RaftPort = int.Parse(Settings["pgraft.port"], CultureInfo.InvariantCulture);
     }
 
     /// <summary>Gives it another Raft port, from its next start on.</summary>
@@ -224,7 +236,7 @@ public sealed partial class TestServer : IAsyncDisposable
         string[] all = [action, "-s", "-w", "-D", DataDirectory, .. arguments];
         return Place.NetworkNamespace is { } network
             ? Command.TryRunAsServerUserInAsync(
-                network, Path.Combine(BinDirectory, "pg_ctl"), all)
+                Place, network, Path.Combine(BinDirectory, "pg_ctl"), all)
             : Command.TryRunPostgresAsync(BinDirectory, "pg_ctl", all);
     }
 

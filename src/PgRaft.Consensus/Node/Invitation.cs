@@ -11,6 +11,12 @@ namespace PgRaft.Consensus.Node;
 /// <summary>The beginning and the end of a node's membership, as it is told of them.</summary>
 internal static class Invitation
 {
+    private const string IdentityHint =
+        "Check pgraft.cluster_id and pgraft.node_id there, and the address given here.";
+
+    private const string VersionHint =
+        "Install this cluster's release of pgraft there, restart that server, and add it again.";
+
     private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Asks a node to join; returns when it is ready to be sent the log.</summary>
@@ -20,7 +26,7 @@ internal static class Invitation
     /// <param name="timeout">How long one attempt may take.</param>
     /// <param name="token">Ends the waiting.</param>
     /// <exception cref="PgraftException"><see cref="StatusCode.WrongState"/>: it belongs to another
-    /// cluster, is another node, or has seen a later term.</exception>
+    /// cluster, is another node, has seen a later term, or its version does not fit.</exception>
     /// <exception cref="OperationCanceledException">It did not answer.</exception>
     public static async Task JoinAsync(
         Peer peer, long term, long lastIndex, TimeSpan timeout, CancellationToken token)
@@ -41,8 +47,7 @@ internal static class Invitation
             {
                 throw new PgraftException(
                     StatusCode.WrongState, $"node {peer.Address.NodeId} cannot be added", e.Message,
-                    "Check pgraft.cluster_id and pgraft.node_id there, and the address given here.",
-                    e);
+                    e.IsVersionRefusal ? VersionHint : IdentityHint, e);
             }
             catch (PeerUnavailableException)
             {
@@ -72,7 +77,7 @@ internal static class Invitation
     }
 
     /// <summary>Why whoever is at a node's address refuses to be that node; null = it is the node,
-    /// or nobody answers.</summary>
+    /// be it in a version that does not fit, or nobody answers.</summary>
     public static async Task<string?> RefusalAsync(
         Peer peer, TimeSpan timeout, CancellationToken token)
     {
@@ -86,7 +91,7 @@ internal static class Invitation
         }
         catch (PeerUnavailableException e)
         {
-            return e.IsRefusal ? e.Message : null;
+            return e.IsRefusal && !e.IsVersionRefusal ? e.Message : null;
         }
     }
 

@@ -28,9 +28,9 @@ public sealed partial class RaftNode
         {
             RequireNotStopping();
             RequireNoCluster(
-                "See pgraft_get_nodes(). A node that is to join another cluster must be "
-                + "removed from this one first, and then start with an empty pgraft.data_dir "
-                + "and a new pgraft.node_id.");
+                "pgraft.initial_cluster or an earlier call has founded it, see pgraft_get_nodes(). "
+                + "A node that is to join another cluster must be removed from this one first, and "
+                + "then start with an empty pgraft.data_dir.");
             await FoundAloneAsync().ConfigureAwait(false);
         }
         finally

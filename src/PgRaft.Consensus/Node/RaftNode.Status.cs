@@ -37,7 +37,8 @@ public sealed partial class RaftNode
                 DiskBytes = disk.Log.DiskBytes + (disk.Snapshots.Current?.TotalBytes ?? 0),
                 KnownCommitIndex = Math.Max(
                     log.CommitIndex, Volatile.Read(ref _leaderCommitIndex)),
-                NoQuorumDeadlineNs = _quorum.LostUntilNs,
+                // What it asked as a member says nothing of the majority without it.
+                NoQuorumDeadlineNs = Membership.RemovedIndex == 0 ? _quorum.LostUntilNs : 0,
                 LiveMembers = _quorum.Live,
                 Members = Committed.Count,
                 RemovedIndex = Membership.RemovedIndex,

@@ -172,13 +172,13 @@ internal sealed class PeerChannel : IAsyncDisposable
         if (theirs.IdentityRefusal(mine) is { } identity)
         {
             throw new PeerRefusedException(
-                $"node {_target.NodeId} is not who it should be: {identity}");
+                $"node {_target.NodeId} is not who it should be: {identity}", isForVersion: false);
         }
 
         _heard?.Invoke(theirs);
         if (theirs.VersionRefusal(mine) is { } reason)
         {
-            throw new PeerRefusedException(reason);
+            throw new PeerRefusedException(reason, isForVersion: true);
         }
 
         PeerElectionTimeoutMs = theirs.ElectionTimeoutMs;
@@ -188,13 +188,15 @@ internal sealed class PeerChannel : IAsyncDisposable
     private PeerRefusedException Refused(Hello mine, BodyReader reader)
     {
         string reason = reader.Text();
+        bool isForVersion = false;
         if (!reader.Rest.IsEmpty && Hello.Read(reader.Rest) is var theirs
             && theirs.IdentityRefusal(mine) is null)
         {
             _heard?.Invoke(theirs);
+            isForVersion = theirs.VersionRefusal(mine) is not null;
         }
 
         return new PeerRefusedException(
-            $"node {_target.NodeId} refused the connection: {reason}");
+            $"node {_target.NodeId} refused the connection: {reason}", isForVersion);
     }
 }

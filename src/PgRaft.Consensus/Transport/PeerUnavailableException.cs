@@ -14,4 +14,8 @@ internal sealed class PeerUnavailableException(
     /// <summary>Whether the peer, or whoever is at its address, answered the hello by a refusal:
     /// trying again is of no use before somebody has changed something.</summary>
     public bool IsRefusal { get; } = inner is PeerRefusedException;
+
+    /// <summary>Whether it is a refusal by, or of, the node that was looked for, because the two
+    /// versions do not work together.</summary>
+    public bool IsVersionRefusal { get; } = inner is PeerRefusedException { IsForVersion: true };
 }

@@ -59,7 +59,7 @@ internal static class Findings
         var others = facts.Peers.Where(p => p.Address.NodeId != options.Self.NodeId).ToArray();
         return
         [
-            Members(facts.Peers.Count),
+            status.RemovedIndex == 0 ? Members(facts.Peers.Count) : Removed(facts.Peers.Count),
             .. others.Select(RoundTrip),
             .. Timeout(options.ElectionTimeoutMs, others),
             Sync(facts.SyncMs, options.ElectionTimeoutMs),
@@ -102,6 +102,11 @@ internal static class Findings
             _ => row,
         };
     }
+
+    // How many the others are is theirs to judge.
+    private static Finding Removed(int count) => new(
+        "members", Number(count), Notice, "this node was removed from the cluster",
+        "Stop its server, or add it again on the leader with pgraft_add_node().");
 
     private static Finding RoundTrip(PeerView peer) => new(
         $"round trip to node {Number(peer.Address.NodeId)}",

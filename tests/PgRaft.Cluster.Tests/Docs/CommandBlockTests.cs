@@ -1,6 +1,6 @@
-// Executes every command block of the README, the quick start and the page on backups, in order, on
-// real servers, and compares what they print with what the page says. A command that no longer
-// works fails here.
+// Executes every command block of the README, the quick start and the pages on operations and on
+// backups, in order, on real servers, and compares what they print with what the page says. A
+// command that no longer works fails here. Those for a host's root are HostBlockTests'.
 //
 // Failure: the page, the line of the block, and its output. Servers that a broken page leaves are
 // stopped by their data directories.
@@ -12,16 +12,17 @@ namespace PgRaft.Cluster.Tests.Docs;
 
 public sealed class CommandBlockTests
 {
-    private const int Servers = 4;
+    private const int Servers = 7;
 
     // Running this test is how it is executed.
     private const string TestCommand = "make test";
 
-    private static readonly string[] Kinds = ["sh build", "sh server", "text"];
+    private static readonly string[] Kinds = ["sh build", "sh server", "sh host", "text"];
 
     [Theory]
     [InlineData("README.md")]
     [InlineData("docs/quick-start.md")]
+    [InlineData("docs/operations.md")]
     [InlineData("docs/backup-and-recovery.md")]
     public async Task Every_command_block_does_what_the_page_says(string path)
     {

@@ -1,11 +1,13 @@
 // A Markdown page of the documentation as the tests read it: its fenced blocks and its tables.
 //
 // The word after ```sh says who runs a block: `build` is whoever builds, in the source tree;
-// `server` is a user who may run PostgreSQL, all such blocks of a page in one shell. A block of
+// `server` is a user who may run PostgreSQL, all such blocks of a page in one shell; `host` is root
+// on one of several machines. A block of
 // ```text that follows a command block is what that block prints; "…" in it stands for anything.
 //
 // Threading: immutable. Failure: a page that does not exist throws.
 
+using System.Text.RegularExpressions;
 
 namespace PgRaft.Cluster.Tests.Docs;
 
@@ -49,6 +51,15 @@ internal sealed class DocPage
             inside ^= isFence;
             return !inside && !isFence;
         }));
+    }
+
+    /// <summary>Its headings as links name them.</summary>
+    public IEnumerable<string> Headings()
+    {
+        return Prose().Split('\n')
+            .Where(line => line.StartsWith('#'))
+            .Select(line => line.TrimStart('#', ' ').ToLowerInvariant())
+            .Select(text => Regex.Replace(text, @"[^\w\- ]", "").Replace(' ', '-'));
     }
 
     private IEnumerable<DocBlock> ReadBlocks()

@@ -27,6 +27,22 @@ public sealed class PageTests
             Path.Exists(Path.Combine(folder, target)), $"{path}: {target} does not exist"));
     }
 
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public void Every_link_to_a_heading_leads_to_one(string path)
+    {
+        var folder = Path.GetDirectoryName(path)!;
+        var targets = Regex.Matches(new DocPage(path).Prose(), @"\]\(([^)#:]*)#([^)]*)\)")
+            .Select(match => (
+                Page: match.Groups[1].Length == 0
+                    ? path
+                    : Path.Combine(folder, match.Groups[1].Value),
+                Heading: match.Groups[2].Value));
+
+        Assert.All(targets, target => Assert.Contains(
+            target.Heading, new DocPage(target.Page).Headings()));
+    }
+
     [Fact]
     public void The_index_lists_every_page()
     {

@@ -14,7 +14,9 @@ namespace PgRaft.Cluster.Tests.Support;
 
 internal sealed class HostNetwork : IAsyncDisposable
 {
-    private const string Device = "sda";
+    /// <summary>The network device of each host.</summary>
+    public const string Device = "sda";
+
     private const int Subnets = 250;
 
     private readonly List<string> _hosts = [];
@@ -27,11 +29,18 @@ internal sealed class HostNetwork : IAsyncDisposable
         _bridge = Name($"pgrt{Environment.ProcessId}");
     }
 
-    /// <summary>Makes so many hosts.</summary>
-    public static async Task<HostNetwork> CreateAsync(int hosts)
+    /// <summary>Makes so many hosts; the first has the address that ends with 11.</summary>
+    /// <param name="hosts">How many.</param>
+    /// <param name="subnet">Three numbers of their addresses, with the dots; the test is skipped
+    /// where the machine has them already. Null is one that is free.</param>
+    public static async Task<HostNetwork> CreateAsync(int hosts, string? subnet = null)
     {
         Assert.SkipUnless(TestRun.IsRoot, "needs root to make network namespaces");
-        var network = new HostNetwork(await FreeSubnetAsync());
+        var routes = await Command.RunAsync("ip", "-4", "route");
+        Assert.SkipWhen(
+            subnet is not null && routes.Contains(subnet, StringComparison.Ordinal),
+            $"this machine is in the network {subnet}0/24 itself");
+        var network = new HostNetwork(subnet ?? FreeSubnet(routes));
         try
         {
             await network.AddBridgeAsync();
@@ -56,8 +65,8 @@ internal sealed class HostNetwork : IAsyncDisposable
         return new ServerPlace(AddressOf(nodeId), _hosts[nodeId - 1]);
     }
 
-    /// <summary>Runs shell commands on a host.</summary>
-    public Task RunOnAsync(int nodeId, string commands)
+    /// <summary>Runs shell commands on a host; what they print.</summary>
+    public Task<string> RunOnAsync(int nodeId, string commands)
     {
         return Command.RunAsync(
             "ip", "netns", "exec", _hosts[nodeId - 1], "sh", "-e", "-c", commands);
@@ -80,9 +89,8 @@ internal sealed class HostNetwork : IAsyncDisposable
     }
 
     // Of 10.214.0.0/16, one that no interface has: other runs may go on.
-    private static async Task<string> FreeSubnetAsync()
+    private static string FreeSubnet(string routes)
     {
-        var routes = await Command.RunAsync("ip", "-4", "route");
         return Enumerable.Range(0, Subnets)
             .Select(i => Name($"10.214.{(Environment.ProcessId + i) % Subnets}."))
             .First(subnet => !routes.Contains(subnet, StringComparison.Ordinal));

@@ -23,6 +23,11 @@ public sealed class VersionTests
         Protocol = new VersionRange(Now.Protocol.Newest + 1, Now.Protocol.Newest + 2),
     };
 
+    private static readonly NodeVersions TooOld = Now with
+    {
+        Data = new VersionRange(1, Now.Data.Oldest - 1),
+    };
+
     [Fact]
     public async Task NeighbouringVersionsWorkTogether()
     {
@@ -128,25 +133,40 @@ public sealed class VersionTests
             StringComparison.Ordinal);
     }
 
-    // A member that reads less than this node can write at least.
-    [Fact]
-    public async Task AMemberThatReadsTooLittleIsNotAdded()
+    // One that reads less than this node can write at least, and one that speaks another protocol:
+    // the advice is about what does not fit.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task AMemberWhoseVersionDoesNotFitIsNotAdded(bool isOld)
     {
         await using var cluster = await TestCluster.FoundAsync(1);
-        string directory = Path.GetDirectoryName(cluster[1].DataDirectory)!;
-        var old = cluster.Add(new TestNode(cluster, 2, directory)
-        {
-            InitialCluster = [],
-            Versions = Now with { Data = new VersionRange(1, Now.Data.Oldest - 1) },
-        });
-        await old.StartAsync(TestCluster.Limit);
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(2));
-        var error = await Assert.ThrowsAsync<PgraftException>(
-            () => cluster[1].Node.AddMemberAsync(old.Address, limit.Token));
+        var joiner = await BesideAsync(cluster, isOld ? TooOld : TooNew);
+
+        var error = await RefusedAsync(() => cluster[1].Node.AddMemberAsync(joiner.Address, Soon));
+
         Assert.Contains(
-            $"reads data up to version {Now.Data.Oldest - 1}, but node 1 (pgraft test) has version "
-                + Now.Data.Oldest,
+            isOld
+                ? $"reads data up to version {Now.Data.Oldest - 1}, but node 1 (pgraft test) has "
+                    + $"version {Now.Data.Oldest}"
+                : $"speaks peer protocol {Now.Protocol}, but node 2 (pgraft test) speaks "
+                    + $"{TooNew.Protocol}",
             error.Detail, StringComparison.Ordinal);
+        Assert.Contains("this cluster's release", error.Hint, StringComparison.Ordinal);
+        Assert.DoesNotContain("cluster_id", error.Hint, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ANodeOfAnotherIdIsNotAddedAndTheAdviceIsAboutThat()
+    {
+        await using var cluster = await TestCluster.FoundAsync(1);
+        var joiner = await BesideAsync(cluster, Now);
+
+        var error = await RefusedAsync(() => cluster[1].Node.AddMemberAsync(
+            joiner.Address with { NodeId = 3 }, Soon));
+
+        Assert.Contains("this address is node 2's", error.Detail, StringComparison.Ordinal);
+        Assert.Contains("pgraft.cluster_id", error.Hint, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -213,6 +233,29 @@ public sealed class VersionTests
             $"log entry {index} has version {DataVersions.Newest + 1}, "
                 + $"but this pgraft reads no newer one than {DataVersions.Newest}",
             error.Message);
+    }
+
+    private static CancellationToken Soon =>
+        new CancellationTokenSource(TimeSpan.FromSeconds(2)).Token;
+
+    private static async Task<PgraftException> RefusedAsync(Func<Task> change)
+    {
+        var error = await Assert.ThrowsAsync<PgraftException>(change);
+        Assert.Equal(StatusCode.WrongState, error.Code);
+        return error;
+    }
+
+    // Node 2, which waits to be added.
+    private static async Task<TestNode> BesideAsync(TestCluster cluster, NodeVersions versions)
+    {
+        string directory = Path.GetDirectoryName(cluster[1].DataDirectory)!;
+        var joiner = cluster.Add(new TestNode(cluster, 2, directory)
+        {
+            InitialCluster = [],
+            Versions = versions,
+        });
+        await joiner.StartAsync(TestCluster.Limit);
+        return joiner;
     }
 
     private static async Task<TestCluster> ThreeAsync(Action<TestNode> configure)

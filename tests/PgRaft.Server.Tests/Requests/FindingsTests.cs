@@ -36,6 +36,19 @@ public sealed class FindingsTests
         AssertText(text, row);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    [InlineData(8)]
+    public void A_removed_node_says_that_and_does_not_judge_the_others(int count)
+    {
+        var row = Row(
+            "members", [.. Enumerable.Range(1, count).Select(Peer)],
+            new NodeStatus { Role = NodeRole.Passive, RemovedIndex = 7 });
+        Assert.Equal((count.ToString(), "notice"), (row.Value, row.Severity));
+        AssertText("this node was removed", row);
+    }
+
     [Fact]
     public void What_was_not_measured_has_no_value_and_no_finding()
     {
