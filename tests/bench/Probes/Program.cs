@@ -52,7 +52,8 @@ internal static class Program
                     .ConfigureAwait(false);
                 return 0;
             default:
-                await Console.Error.WriteLineAsync("probe: log, sync, echo, scrape or etcd; see Program.cs")
+                await Console.Error.WriteLineAsync(
+                    "probe: log, sync, echo, scrape or etcd; see Program.cs")
                     .ConfigureAwait(false);
                 return 1;
         }

@@ -1,6 +1,6 @@
 // What monitoring does to a member: /metrics once a second over a connection that stays open, as
-// Prometheus keeps it. It says "ready" when the code of both sides is warm, so that what is measured
-// beside it does not pay for its start.
+// Prometheus keeps it. It says "ready" when the code of both sides is warm, so that what is
+// measured beside it does not pay for its start.
 using System.Diagnostics;
 
 namespace PgRaft.Probes;
