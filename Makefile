@@ -107,7 +107,7 @@ test: ## run all tests but the long ones (TIER="unit abi" runs some tiers)
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh
 
-test-long: ## tests that take minutes: memory and CPU, failover and start times, large states, each sync's power failure
+test-long: ## tests that take minutes: memory and CPU, failover and start times, distance, large states, each sync's power failure
 	@$(TOP)/build/setup.sh --network
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long

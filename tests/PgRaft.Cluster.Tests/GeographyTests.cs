@@ -87,6 +87,7 @@ public sealed class GeographyTests : ServerTest
         await cluster.AgreedStateAsync();
         var log = LogLines.Since(cluster.Servers);
         var before = await Standing.OfAsync(cluster);
+        await using var pulse = new Pulse();
         await using var puts = new SteadyPuts(cluster.Servers, WritersPerServer, Period);
         await puts.RunAsync(duration);
         await puts.StopAsync();
@@ -95,6 +96,7 @@ public sealed class GeographyTests : ServerTest
 
         Note($"{Name(distance)}, {duration}: {after.Elections - before.Elections} elections, "
             + $"{puts.Count} puts, {puts.Failures.Count} failed; {distant.Lost} segments lost; "
+            + $"longest pause of the machine {Seconds(pulse.LongestPause)}; "
             + $"snapshots at {string.Join(", ", after.Snapshots)}");
         Note($"  all: {puts.Of(_ => true)}");
         Note($"  on the leader: {puts.Of(id => id == leader.NodeId)}");
