@@ -107,7 +107,7 @@ test: ## run all tests but the long ones (TIER="unit abi" runs some tiers)
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh
 
-test-long: ## tests that take minutes: memory and CPU, failover and start times, large states, each sync's power failure
+test-long: ## tests that take minutes: memory and CPU, failover and start times, distance, large states, each sync's power failure
 	@$(TOP)/build/setup.sh --tests
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long
@@ -135,11 +135,11 @@ verify: ## check format, layering and style without writing
 fix: ## rewrite what verify can mend by itself
 	@$(TOP)/build/fix.sh
 
-bench: ## measure, beside etcd where it is installed (ETCD=1 fetches it; SECONDS=5 a line)
+bench: ## measure, beside etcd where it is installed (ETCD=1 fetches it; SECONDS=5 a line; PARTS=scrape)
 	@$(TOP)/build/setup.sh $(if $(ETCD),--bench)
 	@$(MAKE) --no-print-directory all
 	dotnet build $(TOP)/tests/bench/Probes -c Release --nologo -v q
-	@$(TOP)/tests/bench/run.sh $(SECONDS)
+	@$(TOP)/tests/bench/run.sh $(or $(SECONDS),5) $(PARTS)
 
 clean: ## remove what was built
 	rm -rf $(ARTIFACTS)

@@ -1,6 +1,7 @@
 // What an idle member costs, measured on the worker's process.
 
 using System.Diagnostics;
+using System.Globalization;
 using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests;
@@ -42,8 +43,34 @@ public sealed class ResourceTests : ServerTest, IClassFixture<SharedCluster>
     [Trait("Category", "long")]
     public async Task An_idle_worker_uses_less_than_a_hundredth_of_a_core_and_stays_small()
     {
-        await _cluster.LeaderAsync();
-        var workers = _cluster.Servers.Select(s => s.WorkerPid).ToArray();
+        await UsesLittleAsync(_cluster, "HTTP off");
+        Assert.All(_cluster.Servers, StaysSmall);
+    }
+
+    // A server that listens has work only when somebody connects.
+    [Fact]
+    [Trait("Category", "long")]
+    public async Task An_idle_worker_that_serves_http_to_nobody_uses_no_more()
+    {
+        var cluster = await NewClusterAsync(3, Founding.InitialCluster, server =>
+        {
+            server.Settings["pgraft.metrics_enabled"] = "on";
+            server.Settings["pgraft.metrics_port"] = Ports.Next().ToString(
+                CultureInfo.InvariantCulture);
+        });
+        foreach (var server in cluster.Servers)
+        {
+            await server.WaitForLogAsync("serving HTTP at");
+        }
+
+        await UsesLittleAsync(cluster, "HTTP on");
+        Assert.All(cluster.Servers, StaysSmall);
+    }
+
+    private static async Task UsesLittleAsync(TestCluster cluster, string what)
+    {
+        await cluster.LeaderAsync();
+        var workers = cluster.Servers.Select(s => s.WorkerPid).ToArray();
         var clock = Stopwatch.StartNew();
         var before = workers.Select(ServerProcesses.ProcessorSeconds).ToArray();
 
@@ -54,9 +81,9 @@ public sealed class ResourceTests : ServerTest, IClassFixture<SharedCluster>
         var shares = workers
             .Select((pid, i) => (ServerProcesses.ProcessorSeconds(pid) - before[i]) / elapsed)
             .ToArray();
-        Note($"processor over {elapsed:F0} s: {string.Join(", ", shares.Select(s => $"{s:P2}"))}");
+        Note($"processor over {elapsed:F0} s, {what}: "
+            + string.Join(", ", shares.Select(s => $"{s:P2}")));
         Assert.All(shares, share => Assert.True(share < ProcessorLimit, $"{share:P2} of a core"));
-        Assert.All(_cluster.Servers, StaysSmall);
     }
 
     private static void StaysSmall(TestServer server)

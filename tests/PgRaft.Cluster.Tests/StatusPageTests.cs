@@ -1,35 +1,45 @@
 // The status page in a real browser (Debian's chromium, headless): what it shows is what the
-// members say, on a large and on a small screen. Pictures of it are left in artifacts/screenshots.
+// members say, on a large and on a small screen, and it is used without a mouse. Pictures of it are
+// left in artifacts/screenshots.
 //
 // Threading: one test. Failure: the page as the browser has it.
 
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
 using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
-public sealed class StatusPageTests : ServerTest
+public sealed partial class StatusPageTests : ServerTest
 {
-    private const string Browser = "/usr/bin/chromium";
+    private const int Points = 4;
+
+    // Keeps what the page is served, besides handing it on.
+    private const string KeepWhatIsServed = """
+        window.served = [];
+        const ask = window.fetch;
+        window.fetch = async (...what) => {
+          const answer = await ask(...what);
+          window.served.push(await answer.clone().json());
+          return answer;
+        };
+        """;
+
     private static readonly string Pictures =
         Path.Combine(TestRun.Top, "artifacts", "screenshots");
+
+    private readonly Dictionary<int, int> _ports = [];
 
     [Fact]
     public async Task The_page_shows_members_log_and_history()
     {
-        Assert.SkipUnless(File.Exists(Browser), "chromium is not installed");
-        var ports = new Dictionary<int, int>();
-        var cluster = await NewClusterAsync(3, Founding.InitialCluster, server =>
-        {
-            ports[server.NodeId] = Ports.Next();
-            server.Settings["pgraft.metrics_enabled"] = "on";
-            server.Settings["pgraft.metrics_port"] = ports[server.NodeId].ToString(
-                CultureInfo.InvariantCulture);
-        });
+        var cluster = await ClusterAsync();
         var leader = await cluster.LeaderAsync();
         await leader.PutAsync("key", "value");
-        var url = FormattableString.Invariant($"http://127.0.0.1:{ports[leader.NodeId]}/");
+        var url = UrlOf(leader);
 
         var page = await BrowseAsync(url, "--virtual-time-budget=5000", "--dump-dom");
 
@@ -56,6 +66,155 @@ public sealed class StatusPageTests : ServerTest
             "--blink-settings=preferredColorScheme=0");
         await done.CancelAsync();
         await load;
+    }
+
+    // Only the leader measures how far the others are.
+    [Fact]
+    public async Task A_followers_page_says_what_it_does_not_know_of_the_others()
+    {
+        var cluster = await ClusterAsync();
+        var follower = await cluster.FollowerAsync();
+        var leader = await cluster.LeaderAsync();
+
+        var page = await BrowseAsync(
+            UrlOf(follower), "--virtual-time-budget=5000", "--dump-dom");
+
+        const string Unknown = "not known here";
+        var body = page[page.IndexOf("id=\"members\"", StringComparison.Ordinal)..];
+        var rows = body[..body.IndexOf("</tbody>", StringComparison.Ordinal)]
+            .Split("<tr>").Skip(1)
+            .Select(row => Cell().Matches(row).Select(m => m.Groups[1].Value).ToArray())
+            .ToDictionary(cells => cells[0].Split(' ')[0]);
+
+        // Answers, lag, last contact, round trip, replication.
+        Assert.Equal(cluster.Servers.Count, rows.Count);
+        Assert.Equal(
+            ["yes", "–", "–", "–", "–"], rows[$"{follower.NodeId}"][3..8]);
+        var ofLeader = rows[$"{leader.NodeId}"];
+        Assert.Equal(("leader", "yes", Unknown), (ofLeader[2], ofLeader[3], ofLeader[4]));
+        Assert.Matches("^[0-9.]+ ms$", ofLeader[5]);
+        Assert.Equal([Unknown, Unknown], ofLeader[6..8]);
+        var third = cluster.Servers.First(s => s != follower && s != leader);
+        Assert.Equal([Unknown, Unknown], rows[$"{third.NodeId}"][3..5]);
+        Assert.Contains($"see the page of node {leader.NodeId}.", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_keyboard_reaches_every_table_and_shows_where_it_is()
+    {
+        var cluster = await ClusterAsync();
+        await using var browser = await BrowserAsync(await cluster.LeaderAsync());
+        await Poll.UntilAsync(
+            "the page shows the members",
+            () => browser.EvaluateAsync("`${document.querySelectorAll('#members tr').length}`"),
+            rows => rows == "3");
+
+        var reached = new List<string>();
+        for (var i = 0; i < 2; i++)
+        {
+            await browser.PressTabAsync();
+            reached.Add(await browser.EvaluateAsync(
+                """
+                (() => {
+                  const e = document.activeElement, style = getComputedStyle(e);
+                  const name = document.getElementById(e.getAttribute("aria-labelledby"));
+                  return `${name?.textContent}: ${style.outlineStyle}, ${style.outlineWidth}`;
+                })()
+                """));
+        }
+
+        Assert.Equal(
+            ["Members: solid, 2px", "Role, term and leader over time: solid, 2px"], reached);
+        Assert.Equal("2", await browser.EvaluateAsync(
+            "`${document.querySelectorAll('table').length}`"));
+    }
+
+    [Fact]
+    public async Task The_curves_are_those_of_the_data_served()
+    {
+        var cluster = await ClusterAsync();
+        var leader = await cluster.LeaderAsync();
+        await using var puts = new SteadyPuts([leader], 4, TimeSpan.FromMilliseconds(30));
+        await using var browser = await BrowserAsync(leader);
+
+        // Between two answers and what is drawn of them the page may be caught with one more.
+        var drawn = await Poll.UntilAsync(
+            "some points and the answers that they are of",
+            async () => JsonDocument.Parse(await browser.EvaluateAsync(
+                """
+                JSON.stringify({ served, text: document.getElementById("rate-text").textContent,
+                  rate: document.querySelector("#rate polyline").getAttribute("points"),
+                  latency: document.querySelector("#latency polyline").getAttribute("points") })
+                """)).RootElement,
+            d => PointsOf(d, "rate").Length is >= Points and var points
+                && d.GetProperty("served").GetArrayLength() == points + 1);
+
+        var samples = drawn.GetProperty("served").EnumerateArray().Select(Sample.Of).ToArray();
+        var pairs = samples.Zip(samples.Skip(1)).ToArray();
+        Assert.Equal(
+            Curve([.. pairs.Select(p => (p.Second.Applied - p.First.Applied)
+                / (p.Second.At - p.First.At).TotalSeconds)]),
+            PointsOf(drawn, "rate"));
+        Assert.Equal(
+            Curve([.. pairs.Select(p => (p.Second.Seconds - p.First.Seconds)
+                / (p.Second.Count - p.First.Count))]),
+            PointsOf(drawn, "latency"));
+        Assert.Contains(
+            FormattableString.Invariant($"({samples[^1].Applied} applied,"),
+            drawn.GetProperty("text").GetString(), StringComparison.Ordinal);
+        Assert.True(puts.Count > 0);
+    }
+
+    /// <summary>What the curves are made of, of one answer.</summary>
+    private sealed record Sample(DateTimeOffset At, long Applied, long Count, double Seconds)
+    {
+        // The page's clock has milliseconds.
+        public static Sample Of(JsonElement status)
+        {
+            var time = status.GetProperty("time").GetDateTimeOffset().ToUnixTimeMilliseconds();
+            var proposals = status.GetProperty("proposals");
+            return new Sample(
+                DateTimeOffset.FromUnixTimeMilliseconds(time),
+                proposals.GetProperty("applied").GetInt64(),
+                proposals.GetProperty("count").GetInt64(),
+                proposals.GetProperty("seconds").GetDouble());
+        }
+    }
+
+    // The newest value is at the right edge, one before it a unit to the left; the largest is at
+    // the top, which is 2 of 40, and 38 is nothing.
+    private static string[] Curve(double[] values)
+    {
+        return [.. values.Select((value, i) => FormattableString.Invariant(
+            $"{120 - values.Length + i},{38 - (36 * value / values.Max()):F1}"))];
+    }
+
+    private static string[] PointsOf(JsonElement drawn, string name)
+    {
+        return drawn.GetProperty(name).GetString()!
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries);
+    }
+
+    private async Task<TestCluster> ClusterAsync()
+    {
+        Assert.SkipUnless(File.Exists(Browser.Program), "chromium is not installed");
+        return await NewClusterAsync(3, Founding.InitialCluster, server =>
+        {
+            _ports[server.NodeId] = Ports.Next();
+            server.Settings["pgraft.metrics_enabled"] = "on";
+            server.Settings["pgraft.metrics_port"] = _ports[server.NodeId].ToString(
+                CultureInfo.InvariantCulture);
+        });
+    }
+
+    private Task<Browser> BrowserAsync(TestServer server)
+    {
+        return Browser.OpenAsync(UrlOf(server), KeepWhatIsServed);
+    }
+
+    private string UrlOf(TestServer server)
+    {
+        return FormattableString.Invariant($"http://127.0.0.1:{_ports[server.NodeId]}/");
     }
 
     // So that there is something to be seen.
@@ -88,7 +247,7 @@ public sealed class StatusPageTests : ServerTest
             "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
             $"--user-data-dir={profile}", .. options, url,
         ];
-        using var process = Process.Start(new ProcessStartInfo(Browser, arguments)
+        using var process = Process.Start(new ProcessStartInfo(Browser.Program, arguments)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -103,10 +262,13 @@ public sealed class StatusPageTests : ServerTest
         catch (OperationCanceledException)
         {
             process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"{Browser} does not end");
+            throw new TimeoutException($"{Browser.Program} does not end");
         }
 
         Assert.True(process.ExitCode == 0, await errors);
         return await output;
     }
+
+    [GeneratedRegex("<td[^>]*>([^<]*)</td>")]
+    private static partial Regex Cell();
 }

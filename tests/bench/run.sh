@@ -3,8 +3,9 @@
 # fdatasync, a round trip on loopback) and beside etcd where that is installed, all in one run:
 # compare its lines with each other, never with another run's.
 #
-#   tests/bench/run.sh [SECONDS PER LINE, default 5]
+#   tests/bench/run.sh [SECONDS PER LINE, default 5] [PART]...
 #
+# Parts: log, put, calls, many_puts, scrape, lines; all of them by default.
 # Ends with 1 when a demand is missed. Everything must be built first, which `make bench` sees to.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../../build/common.sh"
@@ -12,7 +13,8 @@
 
 readonly SECONDS_PER_LINE=${1:-5}
 readonly LOG_LIMIT=1.3 PUT_LIMIT=4 PUTS_LIMIT=12000 CALLS_LIMIT=1000000
-readonly SLICES=5
+readonly SCRAPE_LIMIT_US=20000 SCRAPED_PUTS_LIMIT=1.05
+readonly SLICES=5 SCRAPE_PAIRS=10
 readonly VALUE="repeat('x', 128)"
 readonly PUT="SELECT pgraft_kv_put('k' || :k, $VALUE)"
 readonly GET="SELECT pgraft_kv_get('k' || :k)"
@@ -164,6 +166,47 @@ report_etcd()
         "$(calculate "$(percentile <(cut -d' ' -f2 "$dir/etcd_puts" | tr -d .) 50) / 100")" "$(nproc)"
 }
 
+serve_http()
+{
+    sql "$leader" "ALTER SYSTEM SET pgraft.metrics_port = $1" >/dev/null
+    sql "$leader" "ALTER SYSTEM SET pgraft.metrics_enabled = on" >/dev/null
+    sql "$leader" 'SELECT pg_reload_conf()' >/dev/null
+}
+
+# port: puts while somebody scrapes, who must have begun and must come to a good end.
+puts_beside_scrapes()
+{
+    local scraper
+    exec {scraper}< <(probe scrape "$1" "$SECONDS_PER_LINE" "$dir/scrape_us" && echo done)
+    read -r _ <&"$scraper" || die "nobody scrapes"
+    pgbench "$leader" 64 "$SECONDS_PER_LINE" "$PUT" "$dir/beside_us" >/dev/null
+    read -r _ <&"$scraper" || die "the scrapes failed"
+    exec {scraper}<&-
+}
+
+# Puts by 64 clients alone and beside a scrape a second, in turns whose order changes with each pair,
+# and pooled. The slices alone, parted in two, say how much is chance.
+judge_scrape()
+{
+    local pair port p95 alone beside
+    port=$(free_port)
+    serve_http "$port"
+    for ((pair = 0; pair < SCRAPE_PAIRS; pair++)); do
+        [ $((pair % 2)) -eq 1 ] || puts_beside_scrapes "$port"
+        pgbench "$leader" 64 "$SECONDS_PER_LINE" "$PUT" "$dir/alone$((pair / 2 % 2))_us" >/dev/null
+        [ $((pair % 2)) -eq 0 ] || puts_beside_scrapes "$port"
+    done
+    p95=$(percentile "$dir/scrape_us" 95)
+    judge "$p95 < $SCRAPE_LIMIT_US" "a scrape beside 64 clients that put: p50 $(percentile "$dir/scrape_us" 50) us, p95 $p95 us of $(
+        wc -l <"$dir/scrape_us"); under $SCRAPE_LIMIT_US us"
+    alone=$(percentile <(cat "$dir"/alone?_us) 99)
+    beside=$(percentile "$dir/beside_us" 99)
+    judge "$beside < $SCRAPED_PUTS_LIMIT * $alone" "puts beside a scrape a second: p99 $beside us of $(
+        wc -l <"$dir/beside_us"), $(calculate "$beside / $alone") times $alone us alone; under $SCRAPED_PUTS_LIMIT times"
+    printf '        two parts of those alone: p99 %s and %s us\n' "$(percentile "$dir/alone0_us" 99)" \
+        "$(percentile "$dir/alone1_us" 99)"
+}
+
 # function: a million calls in one statement; prints microseconds.
 million_calls()
 {
@@ -195,6 +238,12 @@ describe_machine()
 
 main()
 {
+    local part
+    local -a parts=("${@:2}")
+    [ ${#parts[@]} -gt 0 ] || parts=(log put calls many_puts scrape lines)
+    for part in "${parts[@]}"; do
+        declare -F "judge_$part" >/dev/null || [ "$part" = lines ] || die "no such part: $part"
+    done
     choose_stage
     trap remove_temporary_stage EXIT
     bindir=$("$PGRAFT_ROOT/build/stage.sh")
@@ -205,12 +254,13 @@ main()
     start_cluster
     leader=$(node_where t)
     follower=$(node_where f)
-    judge_log
-    judge_put
-    judge_calls
-    judge_many_puts
-    measure_lines
+    for part in "${parts[@]}"; do
+        case $part in
+            lines) measure_lines ;;
+            *) "judge_$part" ;;
+        esac
+    done
     [ "$missed" -eq 0 ] || die "$missed demands missed"
 }
 
-main
+main "$@"

@@ -97,26 +97,27 @@ internal static class StatusJson
             json.WriteNumber("port", member.Address.Port);
             json.WriteBoolean("is_leader", member.Address.NodeId == picture.LeaderId);
             WriteAnswer(json, "is_active", member.IsActive);
+            var peer = peers.FirstOrDefault(p => p.Address.NodeId == member.Address.NodeId);
             var progress = replication.FirstOrDefault(r => r.NodeId == member.Address.NodeId);
             WriteProgress(json, progress);
+            WriteNumber(
+                json, "last_contact_ms", progress?.LastContactMs ?? peer?.LastContactMs);
             json.WriteString("version", member.Address.NodeId == report.Options.Self.NodeId
                 ? report.Options.Version
-                : peers.FirstOrDefault(p => p.Address.NodeId == member.Address.NodeId)?.Version);
+                : peer?.Version);
             json.WriteEndObject();
         }
 
         json.WriteEndArray();
     }
 
+    // Only a leader knows it, of the others.
     private static void WriteProgress(Utf8JsonWriter json, FollowerProgress? progress)
     {
-        if (progress is null)
-            return;
-        json.WriteNumber("lag", progress.Lag);
-        json.WriteNumber("match_index", progress.MatchIndex);
-        json.WriteString("replication", progress.State);
-        WriteNumber(json, "last_contact_ms", progress.LastContactMs);
-        WriteNumber(json, "round_trip_ms", progress.RoundTripMs);
+        WriteNumber(json, "lag", progress?.Lag);
+        WriteNumber(json, "match_index", progress?.MatchIndex);
+        json.WriteString("replication", progress?.State);
+        WriteNumber(json, "round_trip_ms", progress?.RoundTripMs);
     }
 
     private static void WriteLog(Utf8JsonWriter json, NodeStatus node)

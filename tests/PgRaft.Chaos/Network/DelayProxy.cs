@@ -1,5 +1,6 @@
 // A TCP proxy that hands on every byte late: a slow network on a machine whose kernel has no
-// netem. What is sent arrives in order, each piece after a delay of its own.
+// netem. What is sent arrives in order, each piece after a delay of its own, the end of the stream
+// too. A way may also take its time for connecting, and lose segments (SegmentLoss).
 //
 // Threading: one task accepts, two a connection move bytes. Failure: a side that breaks breaks the
 // other; closing the proxy breaks all of its connections.
@@ -16,8 +17,16 @@ namespace PgRaft.Chaos.Network;
 /// <param name="Longest">Most delay of a piece, one way.</param>
 internal readonly record struct DelayRange(TimeSpan Shortest, TimeSpan Longest)
 {
-    public TimeSpan Next() =>
-        Shortest + ((Longest - Shortest) * Random.Shared.NextDouble());
+    /// <summary>Time from a client's connecting until its first byte can set out.</summary>
+    public TimeSpan Connecting { get; init; }
+
+    /// <summary>What is lost on the way; null is nothing.</summary>
+    public SegmentLoss? Loss { get; init; }
+
+    /// <summary>The delay of the next piece, of so many bytes.</summary>
+    public TimeSpan Next(int bytes) =>
+        Shortest + ((Longest - Shortest) * Random.Shared.NextDouble())
+            + (Loss?.DelayOf(bytes) ?? TimeSpan.Zero);
 }
 
 internal sealed class DelayProxy : IAsyncDisposable
@@ -34,10 +43,15 @@ internal sealed class DelayProxy : IAsyncDisposable
 
     /// <summary>Listens at an own address, on a port of its choice.</summary>
     public DelayProxy(IPAddress address, IPEndPoint target, DelayRange delay)
+        : this(new IPEndPoint(address, 0), target, delay)
+    {
+    }
+
+    public DelayProxy(IPEndPoint own, IPEndPoint target, DelayRange delay)
     {
         _target = target;
         _delay = delay;
-        _listener = new TcpListener(address, 0);
+        _listener = new TcpListener(own);
         _listener.Start();
         _accepting = AcceptAsync();
     }
@@ -78,6 +92,8 @@ internal sealed class DelayProxy : IAsyncDisposable
         using var either = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
         try
         {
+            // The first of the delays that the proxy is for.
+            await Task.Delay(_delay.Connecting, either.Token);
             await far.ConnectAsync(_target, either.Token);
             await Task.WhenAny(
                 MoveAsync(near.GetStream(), far.GetStream(), either.Token),
@@ -100,12 +116,15 @@ internal sealed class DelayProxy : IAsyncDisposable
         try
         {
             var buffer = new byte[PieceBytes];
-            while (await from.ReadAsync(buffer, end) is var count and > 0)
+            int count;
+            do
             {
+                count = await from.ReadAsync(buffer, end);
                 var due = Stopwatch.GetTimestamp()
-                    + (long)(_delay.Next().TotalSeconds * Stopwatch.Frequency);
+                    + (long)(_delay.Next(count).TotalSeconds * Stopwatch.Frequency);
                 await pieces.Writer.WriteAsync((buffer[..count], due), end);
             }
+            while (count > 0);
         }
         catch (Exception e) when (IsEnd(e))
         {

@@ -38,6 +38,12 @@ public abstract class ServerTest : IAsyncDisposable
         _watched.Add(cluster);
     }
 
+    /// <summary>Disposes of it after the test, when the logs have been shown.</summary>
+    protected void Own(IAsyncDisposable resource)
+    {
+        _owned.Add(resource);
+    }
+
     /// <summary>Adds a line to the test's output.</summary>
     protected static void Note(string text)
     {

@@ -143,6 +143,30 @@ public class HttpPathTests
         Assert.Equal(1, json.RootElement.GetProperty("node_id").GetInt32());
     }
 
+    // Followers are not told how far others are; whom they have heard of last they know.
+    [Fact]
+    public async Task What_a_follower_does_not_know_of_the_others_is_null()
+    {
+        await using var host = await HttpHost.StartAsync();
+        host.Node.Follow(2);
+        var other = new MemberAddress(2, "10.0.0.2", 7002);
+        host.Node.Members =
+        [
+            new MemberView(new MemberAddress(1, "10.0.0.1", 7001), false, true),
+            new MemberView(other, true, true),
+        ];
+        host.Node.Facts = host.Node.Facts with { Peers = [new PeerView(other, true, 40)] };
+
+        using var json = JsonDocument.Parse((await host.GetAsync("/status.json")).Body);
+
+        var leader = json.RootElement.GetProperty("members")[1];
+        Assert.True(leader.GetProperty("is_leader").GetBoolean());
+        Assert.Equal(40, leader.GetProperty("last_contact_ms").GetDouble());
+        Assert.All(
+            (string[])["lag", "match_index", "replication", "round_trip_ms", "version"],
+            name => Assert.Equal(JsonValueKind.Null, leader.GetProperty(name).ValueKind));
+    }
+
     [Theory]
     [InlineData("POST", "/metrics", 405)]
     [InlineData("DELETE", "/", 405)]

@@ -5,6 +5,7 @@
 //   log DIRECTORY ROUNDS RAW_FILE LOG_FILE    a batch in our log beside one raw append of its bytes
 //   sync DIRECTORY ROUNDS FILE                one record appended and synced
 //   echo ROUNDS FILE                          a round trip over loopback
+//   scrape PORT SECONDS FILE                  /metrics once a second, after a line "ready"
 //   etcd PORT,PORT,... CLIENTS SECONDS FILE   puts by concurrent clients, through the leader
 //
 // Failure: exit code 1 and a line that says why.
@@ -41,13 +42,18 @@ internal static class Program
             case ["echo", var rounds, var file]:
                 EchoProbe.Run(Number(rounds), file);
                 return 0;
+            case ["scrape", var port, var seconds, var file]:
+                await ScrapeProbe.RunAsync(Number(port), Number(seconds), file)
+                    .ConfigureAwait(false);
+                return 0;
             case ["etcd", var ports, var clients, var seconds, var file]:
                 await EtcdLoad.RunAsync(
                     [.. ports.Split(',').Select(Number)], Number(clients), Number(seconds), file)
                     .ConfigureAwait(false);
                 return 0;
             default:
-                await Console.Error.WriteLineAsync("probe: log, sync, echo or etcd; see Program.cs")
+                await Console.Error.WriteLineAsync(
+                    "probe: log, sync, echo, scrape or etcd; see Program.cs")
                     .ConfigureAwait(false);
                 return 1;
         }
