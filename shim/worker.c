@@ -292,11 +292,23 @@ stop_core(void)
 					STOP_LIMIT_MS)));
 }
 
+/*
+ * on_proc_exit callback, the last thing that is done: exit() would run the
+ * destructors of libraries and of thread-local variables while threads of the
+ * core still use what they take apart, and a crash there restarts the server.
+ */
+static void
+leave_at_once(int code, Datum arg)
+{
+	_exit(code);
+}
+
 void
 pgraft_worker_main(Datum arg)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	on_proc_exit(leave_at_once, (Datum) 0);
 	BackgroundWorkerUnblockSignals();
 
 	open_wait_set();

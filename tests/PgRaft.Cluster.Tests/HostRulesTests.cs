@@ -39,6 +39,25 @@ public sealed class HostRulesTests : ServerTest
             others, pid => Assert.DoesNotContain(Core, Mapped(pid), StringComparison.Ordinal));
     }
 
+    // The preloaded library's destructor aborts where the core is, as one may that threads still use.
+    [Fact]
+    public async Task A_worker_leaves_without_the_destructors_of_its_libraries()
+    {
+        var preload = await Preload.CreateAsync();
+        var server = (await NewClusterAsync(
+            1, Founding.AddNode, s => s.BinDirectory = preload.BinDirectory))[1];
+        await using var survivor = await server.OpenAsync();
+        var started = await survivor.ServerStartAsync();
+        var worker = server.WorkerPid;
+        Assert.True(await Preload.IsInAsync(worker));
+
+        await Command.RunAsync("kill", "-TERM", $"{worker}");
+        await Poll.UntilAsync("the worker has ended", () => server.WorkerPid != worker);
+        await server.WaitForStateAsync("RUNNING", Patience);
+
+        Assert.Equal(started, await survivor.ServerStartAsync());
+    }
+
     // HUP, INT, QUIT, USR1, USR2, PIPE, ALRM, TERM, CHLD, URG are PostgreSQL's; the runtime needs
     // FPE, SEGV and the first real-time signal.
     [Fact]
