@@ -39,7 +39,7 @@ public sealed class HostRulesTests : ServerTest
             others, pid => Assert.DoesNotContain(Core, Mapped(pid), StringComparison.Ordinal));
     }
 
-    // The preloaded library's destructor aborts where the core is, as one may that threads still use.
+    // The preloaded library aborts at its end where the core is, as one may that threads still use.
     [Fact]
     public async Task A_worker_leaves_without_the_destructors_of_its_libraries()
     {
