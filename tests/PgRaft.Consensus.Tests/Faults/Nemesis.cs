@@ -263,8 +263,9 @@ internal sealed class Nemesis(
     {
         try
         {
+            // Elsewhere: a member whose disk hangs may hold up the caller, who is to heal it.
             using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(1));
-            await giveUp(limit.Token);
+            await Task.Run(() => giveUp(limit.Token));
         }
         catch (Exception e) when (e is PgraftException or InvalidOperationException
             or ObjectDisposedException or OperationCanceledException)
