@@ -137,14 +137,17 @@ public sealed partial class StatusPageTests : ServerTest
         await using var puts = new SteadyPuts([leader], 4, TimeSpan.FromMilliseconds(30));
         await using var browser = await BrowserAsync(leader);
 
-        // Between two answers and what is drawn of them the page may be caught with one more.
+        // Between two answers and what is drawn of them the page may be caught with one more; at
+        // first there may be no page yet.
         var drawn = await Poll.UntilAsync(
             "some points and the answers that they are of",
             async () => JsonDocument.Parse(await browser.EvaluateAsync(
                 """
-                JSON.stringify({ served, text: document.getElementById("rate-text").textContent,
-                  rate: document.querySelector("#rate polyline").getAttribute("points"),
-                  latency: document.querySelector("#latency polyline").getAttribute("points") })
+                JSON.stringify({ served: globalThis.served ?? [],
+                  text: document.getElementById("rate-text")?.textContent,
+                  rate: document.querySelector("#rate polyline")?.getAttribute("points") ?? "",
+                  latency: document.querySelector("#latency polyline")?.getAttribute("points")
+                    ?? "" })
                 """)).RootElement,
             d => PointsOf(d, "rate").Length is >= Points and var points
                 && d.GetProperty("served").GetArrayLength() == points + 1);
