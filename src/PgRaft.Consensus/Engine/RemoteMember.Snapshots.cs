@@ -18,6 +18,7 @@ internal sealed partial class RemoteMember
         long term, IRaftLogEntry snapshot, long snapshotIndex, IDataTransferObject configuration,
         long configurationVersion, CancellationToken token)
     {
+        RequireThere(term);
         Enter();
         try
         {
@@ -38,6 +39,11 @@ internal sealed partial class RemoteMember
             return transfer.Completion.IsCompleted
                 ? await EndTransferAsync(transfer, token).ConfigureAwait(false)
                 : Unchanged(term);
+        }
+        catch (MemberUnavailableException)
+        {
+            Missed(term);
+            throw;
         }
         finally
         {

@@ -128,12 +128,18 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
     {
         var range = entries as LogRange
             ?? throw new NotSupportedException("The engine sent entries that are not of our log.");
+        RequireThere(term);
         Enter();
         try
         {
             return await AppendRangeAsync(
                 term, range.Last, prevLogIndex, prevLogTerm, commitIndex, token)
                 .ConfigureAwait(false);
+        }
+        catch (MemberUnavailableException)
+        {
+            Missed(term);
+            throw;
         }
         finally
         {

@@ -81,10 +81,13 @@ public sealed partial class RaftNode
         {
             _history.Expect("a majority of the members did not answer");
             LogNoMajority(
-                _logger, SelfId, LiveMembers(Membership.Remotes), Membership.Active.Count,
+                _logger, SelfId, 1 + Membership.Remotes.Count(Answers), Membership.Active.Count,
                 tenure.Term);
         }
     }
+
+    private bool Answers(RemoteMember remote) =>
+        remote.Peer.Contact is { Failing: false } contact && contact.HeardWithin(Lately);
 
     // Each lease once: a lapsed one is looked at again at every sign of life that does not yet make
     // a majority.

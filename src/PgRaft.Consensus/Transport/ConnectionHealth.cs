@@ -11,15 +11,23 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
     private readonly Lock _gate = new();
     private string? _refusal;
     private bool _failing;
+    private int _failures;
     private volatile string? _lastError;
+
+    /// <summary>Called when the connections begin to fail; must not block.</summary>
+    public Action? Broke { get; init; }
 
     /// <summary>Why the last attempt failed; null while all is well.</summary>
     public string? LastError => _lastError;
+
+    /// <summary>How often a connection could not be made, or broke.</summary>
+    public int Failures => Volatile.Read(ref _failures);
 
     /// <summary>A connection could not be made, or broke.</summary>
     public void Failed(string reason)
     {
         _lastError = reason;
+        Interlocked.Increment(ref _failures);
         lock (_gate)
         {
             if (_failing && _refusal is null)
@@ -32,6 +40,7 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
         }
 
         LogFailed(logger, member.NodeId, member.Host, member.Port, reason);
+        Broke?.Invoke();
     }
 
     /// <summary>The member answered, and the two cannot work together. Another state than a member
@@ -39,6 +48,7 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
     public void Refused(string reason)
     {
         _lastError = reason;
+        Interlocked.Increment(ref _failures);
         lock (_gate)
         {
             if (_refusal == reason)
@@ -51,6 +61,7 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
         }
 
         LogFailed(logger, member.NodeId, member.Host, member.Port, reason);
+        Broke?.Invoke();
     }
 
     /// <summary>A connection was made.</summary>

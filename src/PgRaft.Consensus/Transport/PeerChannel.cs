@@ -23,6 +23,7 @@ internal sealed class PeerChannel : IAsyncDisposable
     private readonly SemaphoreSlim _connecting = new(1, 1);
     private readonly CancellationTokenSource _closed = new();
     private volatile PeerConnection? _current;
+    private volatile bool _wasUsed;
 
     /// <summary>Prepares a channel; connects at the first call.</summary>
     /// <param name="target">The member to call.</param>
@@ -90,6 +91,21 @@ internal sealed class PeerChannel : IAsyncDisposable
         }
     }
 
+    /// <summary>Connects again, if there was a connection or an attempt and it is not open.
+    /// </summary>
+    /// <exception cref="PeerUnavailableException">It cannot be reached, or refuses.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="token"/> was cancelled, or the
+    /// channel closed.</exception>
+    public async Task MendAsync(CancellationToken token)
+    {
+        if (_wasUsed)
+        {
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(
+                token, _closed.Token);
+            await ConnectAsync(limit.Token).ConfigureAwait(false);
+        }
+    }
+
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
@@ -136,6 +152,7 @@ internal sealed class PeerChannel : IAsyncDisposable
 
     private async ValueTask<PeerConnection> DialAsync(CancellationToken token)
     {
+        _wasUsed = true;
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         FrameStream? frames = null;
         var mine = _hello();

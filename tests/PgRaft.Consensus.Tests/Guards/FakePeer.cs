@@ -19,19 +19,20 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
     private readonly Func<Frame, FrameWriter, CancellationToken, ValueTask> _answer;
 
     private FakePeer(
-        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer, int nodeId)
+        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer, int nodeId, int port)
     {
         _answer = answer;
         _listener = new PeerListener(this, NullLogger.Instance);
-        Address = new MemberAddress(nodeId, "127.0.0.1", TestNode.FreePort());
+        Address = new MemberAddress(nodeId, "127.0.0.1", port);
     }
 
     public MemberAddress Address { get; }
 
     public static async Task<FakePeer> StartAsync(
-        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer, int nodeId = 2)
+        Func<Frame, FrameWriter, CancellationToken, ValueTask> answer, int nodeId = 2,
+        int port = 0)
     {
-        var peer = new FakePeer(answer, nodeId);
+        var peer = new FakePeer(answer, nodeId, port == 0 ? TestNode.FreePort() : port);
         await peer._listener.StartAsync(peer.Address.Host, peer.Address.Port, TestCluster.Limit);
         return peer;
     }

@@ -1,5 +1,6 @@
-// Hazards 35 and 38: a disk that hangs without an error, and a snapshot that takes long, must not
-// keep a majority that could go on from going on.
+// Hazards 35, 38 and 44: a disk that hangs without an error, and a snapshot that takes long, must
+// not keep a majority that could go on from going on; nor may a member that is long dead keep a
+// leader from heartbeats, or from noticing that it has no majority.
 using System.Diagnostics;
 using System.Text;
 using PgRaft.Consensus.Tests.Cluster;
@@ -13,6 +14,9 @@ namespace PgRaft.Consensus.Tests.Guards;
 
 public sealed class StallGuardTests
 {
+    // What a busy machine may add to a time that is measured, ms.
+    private const int Latitude = 1000;
+
     [Fact]
     public async Task ALeaderWhoseDiskStandsStillIsReplacedAndComesBackAsAFollower()
     {
@@ -108,6 +112,83 @@ public sealed class StallGuardTests
         network.Heal();
         await cluster.UntilAsync(() => slow.Get("after") == "v", "the slow one to catch up");
     }
+
+    // Fewer rounds than the engine's queue for a member holds: when it is full, the rest counts as
+    // missing at once.
+    [Fact]
+    public async Task ALeaderNoticesTheLossOfItsMajorityAlsoWhenAMemberWasMissingBefore()
+    {
+        await using var cluster = await TestCluster.FoundAsync(3);
+        var (leader, followers) = await cluster.RolesAsync();
+        await followers[0].StopAsync();
+        long sent = leader.Node.Status.HeartbeatsSent;
+        await cluster.UntilAsync(
+            () => leader.Node.Status.HeartbeatsSent > sent + 40, "rounds to queue for the dead");
+
+        await followers[1].StopAsync();
+        var clock = Stopwatch.StartNew();
+        await cluster.UntilAsync(
+            () => leader.Node.Status.Role != NodeRole.Leader, "the leader to give up");
+
+        Assert.InRange(
+            clock.ElapsedMilliseconds, 0, TestCluster.ElectionTimeoutMs * 2 + Latitude);
+    }
+
+    // Appends of one entry each, 20 ms each: a slow member's part of a round ends without its last
+    // entry, and the engine waits for the third one's word.
+    [Fact]
+    public async Task ALeaderWithAMemberAwayIsHeardByASlowOne()
+    {
+        await using var network = new FaultyNetwork();
+        var runtime = new TestCluster().Runtime with { BatchSizeEntries = 1 };
+        await using var cluster = new TestCluster { Network = network, Runtime = runtime };
+        for (int id = 1; id <= 3; id++)
+        {
+            cluster.Add(id);
+        }
+
+        await cluster.StartAllAsync();
+        var (leader, followers) = await cluster.RolesAsync();
+        var (gone, slow) = (followers[0], followers[1]);
+        await gone.StopAsync();
+        network.Delay(
+            leader.Address.NodeId, slow.Address.NodeId, TimeSpan.FromMilliseconds(20));
+        await cluster.UntilAsync(
+            () => StateOf(leader, gone) == "unreachable", "the dead to be missed");
+        long asked = slow.Node.Status.ElectionsTriggered;
+        int timeouts = Timeouts(cluster, slow);
+
+        for (int i = 0; i < 10; i++)
+        {
+            await Task.WhenAll(Enumerable.Range(0, 50).Select(
+                k => leader.PutAsync($"k{k}", "v", TestCluster.Limit).AsTask()));
+        }
+
+        Assert.Equal(timeouts, Timeouts(cluster, slow));
+        Assert.Equal(asked, slow.Node.Status.ElectionsTriggered);
+    }
+
+    // Its absence was noticed by a leader that is elected again.
+    [Fact]
+    public async Task AMemberThatWasAwayCountsInTheNextTerm()
+    {
+        await using var cluster = await TestCluster.FoundAsync(2);
+        var (leader, followers) = await cluster.RolesAsync();
+        long term = leader.Node.Status.Term;
+        await followers[0].StopAsync();
+        await cluster.UntilAsync(
+            () => leader.Node.Status.Role != NodeRole.Leader, "the leader to give up");
+
+        await followers[0].StartAsync(TestCluster.Limit);
+        var next = await cluster.LeaderAsync();
+        await next.PutAsync("after", "v", TestCluster.Limit);
+        Assert.InRange(next.Node.Status.Term, term + 1, term + 2);
+    }
+
+    private static int Timeouts(TestCluster cluster, TestNode node) =>
+        ((LoggerFactoryForTests)cluster.Loggers).Text.Split('\n').Count(
+            line => line.Contains(
+                $"election timeout: node {node.Address.NodeId} ", StringComparison.Ordinal));
 
     private static string StateOf(TestNode leader, TestNode follower) =>
         leader.Node.GetReplication()

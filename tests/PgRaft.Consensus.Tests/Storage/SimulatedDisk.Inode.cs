@@ -40,9 +40,10 @@ internal sealed partial class SimulatedDisk
         internal void WriteLate()
         {
             byte[] durable = Durable;
+            int end = _late.Count == 0 ? 0 : _late.Max(l => l.At + l.Content.Length);
+            Array.Resize(ref durable, Math.Max(durable.Length, end));
             foreach ((int at, byte[] content) in _late)
             {
-                Array.Resize(ref durable, Math.Max(durable.Length, at + content.Length));
                 content.CopyTo(durable, at);
             }
 
