@@ -7,8 +7,8 @@
 #   build/setup.sh [--tests | --bench]
 #
 # --tests also installs what tests need to cut servers off from one another, and
-# fetches Prometheus and HAProxy; where that is not possible it says so, and
-# those tests are skipped.
+# chromium for the status page, and fetches Prometheus and HAProxy; where that is
+# not possible it says so, and those tests are skipped.
 # --bench also fetches etcd, which `make bench` compares with.
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -127,26 +127,31 @@ install_what_is_missing()
         die "still missing after the installation: $(packages_missing "$version" | tr '\n' ' ')"
 }
 
-network_packages_missing()
+test_packages_missing()
 {
+    [ -x /usr/bin/chromium ] || printf 'chromium\n'
     command -v ip >/dev/null || printf 'iproute2\n'
     command -v iptables-restore >/dev/null || printf 'iptables\n'
     command -v nsenter >/dev/null || printf 'util-linux\n'
 }
 
-# What tests need to cut the network between servers.  They are skipped without,
-# and say so; so a machine where it cannot be installed is no reason to fail.
-install_network_tools()
+# What tests need to cut the network between servers, and to look at the status
+# page.  They are skipped without, and say so; so a machine where it cannot be
+# installed is no reason to fail.
+install_test_tools()
 {
     local -a packages
-    mapfile -t packages < <(network_packages_missing)
+    local package
+    mapfile -t packages < <(test_packages_missing)
     [ ${#packages[@]} -gt 0 ] || return 0
     if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
         say "setup: not installed, and not installable here: ${packages[*]}"
         return
     fi
     update_lists
-    install_packages "${packages[@]}" || say "setup: cannot install ${packages[*]}"
+    for package in "${packages[@]}"; do
+        install_packages "$package" || say "setup: cannot install $package"
+    done
 }
 
 # directory, package...: unpacked there only, because installed the packages would start servers that
@@ -227,7 +232,7 @@ main()
         install_what_is_missing
     fi
     if [ "${1:-}" = --tests ]; then
-        install_network_tools
+        install_test_tools
         fetch_monitoring_tools
     elif [ "${1:-}" = --bench ]; then
         fetch_etcd

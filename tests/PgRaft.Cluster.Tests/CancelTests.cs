@@ -110,12 +110,7 @@ public sealed class CancelTests : ServerTest
         var call = Assert.ThrowsAsync<PostgresException>(() => connection.ExecuteAsync(statement));
         if (means != "statement_timeout")
         {
-            await Poll.UntilAsync(
-                "the backend waits for the core",
-                () => server.ScalarAsync<string>(
-                    "SELECT coalesce(wait_event_type, '') FROM pg_stat_activity WHERE pid = $1",
-                    backend),
-                type => type == "Extension");
+            await Backends.WaitsForCoreAsync(server, backend);
             clock.Restart();
             Assert.True(await server.ScalarAsync<bool>($"SELECT {means}($1)", backend));
         }

@@ -5,6 +5,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Npgsql;
 using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
@@ -125,12 +126,7 @@ public sealed class NoQuorumTests : ServerTest, IClassFixture<NoQuorumTests.Remn
         var backend = await connection.ScalarAsync<int>("SELECT pg_backend_pid()");
         var write = Assert.ThrowsAsync<PostgresException>(
             () => connection.ExecuteAsync("SELECT pgraft_kv_put('cancelled', 'v')"));
-        await Poll.UntilAsync(
-            "the backend waits for the core",
-            () => _server.ScalarAsync<string>(
-                "SELECT coalesce(wait_event_type, '') FROM pg_stat_activity WHERE pid = $1",
-                backend),
-            type => type == "Extension");
+        await Backends.WaitsForCoreAsync(_server, backend);
 
         var clock = Stopwatch.StartNew();
         Assert.True(await _server.ScalarAsync<bool>("SELECT pg_cancel_backend($1)", backend));

@@ -1,13 +1,13 @@
-// The status page in a real browser (Debian's chromium, headless): what it shows is what the
+// The status page in a real browser (chromium, headless): what it shows is what the
 // members say, on a large and on a small screen, and it is used without a mouse. Pictures of it are
 // left in artifacts/screenshots.
 //
 // Threading: one test. Failure: the page as the browser has it.
 
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Microsoft.Playwright;
 using PgRaft.Cluster.Tests.Harness;
 using PgRaft.Cluster.Tests.Support;
 
@@ -41,29 +41,40 @@ public sealed partial class StatusPageTests : ServerTest
         await leader.PutAsync("key", "value");
         var url = UrlOf(leader);
 
-        var page = await BrowseAsync(url, "--virtual-time-budget=5000", "--dump-dom");
+        await using (var browser = await Browser.OpenAsync(url))
+        {
+            var page = browser.Page;
+            await Expect(page.GetByText("Well: this node leads and holds the lease"))
+                .ToBeVisibleAsync();
+            await Expect(page.GetByText($"test-cluster, node {leader.NodeId}")).ToBeVisibleAsync();
+            foreach (var server in cluster.Servers)
+            {
+                await Expect(Row(page, server)).ToContainTextAsync(
+                    FormattableString.Invariant($"127.0.0.1:{server.RaftPort}"));
+            }
 
-        Assert.Contains("Well: this node leads and holds the lease", page);
-        Assert.Contains($"test-cluster, node {leader.NodeId}", page);
-        Assert.All(cluster.Servers, s => Assert.Contains(
-            FormattableString.Invariant($"<td>127.0.0.1:{s.RaftPort}</td>"), page));
-        Assert.Contains($"<td>{leader.NodeId} (this)</td>", page);
-        Assert.Contains("<td class=\"wide\">this node won the election</td>", page);
-        Assert.Contains("<dt>Keys</dt><dd>1</dd>", page);
-        var term = await leader.ScalarAsync<long>("SELECT pgraft_get_term()");
-        Assert.Contains(
-            FormattableString.Invariant($"<dt>Term</dt><dd>{term}</dd>"), page);
+            await Expect(Row(page, leader)).ToContainTextAsync($"{leader.NodeId} (this)");
+            await Expect(Row(page, await cluster.FollowerAsync())).ToContainTextAsync("replicate");
+            await Expect(Row(page, leader)).ToContainTextAsync("1.0");
+            await Expect(page.Locator("#history")).ToContainTextAsync("this node won the election");
+            await Expect(Named(page, "Keys")).ToHaveTextAsync("1");
+            var term = await leader.ScalarAsync<long>("SELECT pgraft_get_term()");
+            await Expect(Named(page, "Term")).ToHaveTextAsync(
+                term.ToString(CultureInfo.InvariantCulture));
+            Assert.All(
+                browser.Requests, r => Assert.StartsWith(url, r, StringComparison.Ordinal));
 
-        Assert.Contains("<td>replicate</td><td>1.0</td>", page);
+            // Live: no reload.
+            await leader.PutAsync("another", "value");
+            await Expect(Named(page, "Keys")).ToHaveTextAsync("2");
+        }
 
         Directory.CreateDirectory(Pictures);
         using var done = new CancellationTokenSource();
         var load = WriteAsync(leader, done.Token);
-        await PictureAsync(url, "status-page.png", "1200,1100");
-        await PictureAsync(url, "status-page-phone.png", "500,1400");
-        await PictureAsync(
-            url, "status-page-dark.png", "1200,1100", "--force-dark-mode",
-            "--blink-settings=preferredColorScheme=0");
+        await PictureAsync(url, "status-page.png", 1200, 1100, ColorScheme.Light);
+        await PictureAsync(url, "status-page-phone.png", 500, 1400, ColorScheme.Light);
+        await PictureAsync(url, "status-page-dark.png", 1200, 1100, ColorScheme.Dark);
         await done.CancelAsync();
         await load;
     }
@@ -76,15 +87,17 @@ public sealed partial class StatusPageTests : ServerTest
         var follower = await cluster.FollowerAsync();
         var leader = await cluster.LeaderAsync();
 
-        var page = await BrowseAsync(
-            UrlOf(follower), "--virtual-time-budget=5000", "--dump-dom");
+        await using var browser = await Browser.OpenAsync(UrlOf(follower));
+        var page = browser.Page;
+        await Expect(page.Locator("#members tr")).ToHaveCountAsync(3);
 
         const string Unknown = "not known here";
-        var body = page[page.IndexOf("id=\"members\"", StringComparison.Ordinal)..];
-        var rows = body[..body.IndexOf("</tbody>", StringComparison.Ordinal)]
-            .Split("<tr>").Skip(1)
-            .Select(row => Cell().Matches(row).Select(m => m.Groups[1].Value).ToArray())
-            .ToDictionary(cells => cells[0].Split(' ')[0]);
+        var rows = new Dictionary<string, string[]>();
+        foreach (var row in await page.Locator("#members tr").AllAsync())
+        {
+            string[] cells = [.. await row.Locator("td").AllInnerTextsAsync()];
+            rows.Add(cells[0].Split(' ')[0], cells);
+        }
 
         // Answers, lag, last contact, round trip, replication.
         Assert.Equal(cluster.Servers.Count, rows.Count);
@@ -96,7 +109,8 @@ public sealed partial class StatusPageTests : ServerTest
         Assert.Equal([Unknown, Unknown], ofLeader[6..8]);
         var third = cluster.Servers.First(s => s != follower && s != leader);
         Assert.Equal([Unknown, Unknown], rows[$"{third.NodeId}"][3..5]);
-        Assert.Contains($"see the page of node {leader.NodeId}.", page, StringComparison.Ordinal);
+        await Expect(page.GetByText($"see the page of node {leader.NodeId}."))
+            .ToBeVisibleAsync();
     }
 
     [Fact]
@@ -104,16 +118,14 @@ public sealed partial class StatusPageTests : ServerTest
     {
         var cluster = await ClusterAsync();
         await using var browser = await BrowserAsync(await cluster.LeaderAsync());
-        await Poll.UntilAsync(
-            "the page shows the members",
-            () => browser.EvaluateAsync("`${document.querySelectorAll('#members tr').length}`"),
-            rows => rows == "3");
+        var page = browser.Page;
+        await Expect(page.Locator("#members tr")).ToHaveCountAsync(3);
 
         var reached = new List<string>();
         for (var i = 0; i < 2; i++)
         {
-            await browser.PressTabAsync();
-            reached.Add(await browser.EvaluateAsync(
+            await page.Keyboard.PressAsync("Tab");
+            reached.Add(await page.EvaluateAsync<string>(
                 """
                 (() => {
                   const e = document.activeElement, style = getComputedStyle(e);
@@ -125,8 +137,7 @@ public sealed partial class StatusPageTests : ServerTest
 
         Assert.Equal(
             ["Members: solid, 2px", "Role, term and leader over time: solid, 2px"], reached);
-        Assert.Equal("2", await browser.EvaluateAsync(
-            "`${document.querySelectorAll('table').length}`"));
+        await Expect(page.Locator("table")).ToHaveCountAsync(2);
     }
 
     [Fact]
@@ -141,7 +152,7 @@ public sealed partial class StatusPageTests : ServerTest
         // first there may be no page yet.
         var drawn = await Poll.UntilAsync(
             "some points and the answers that they are of",
-            async () => JsonDocument.Parse(await browser.EvaluateAsync(
+            async () => JsonDocument.Parse(await browser.Page.EvaluateAsync<string>(
                 """
                 JSON.stringify({ served: globalThis.served ?? [],
                   text: document.getElementById("rate-text")?.textContent,
@@ -200,7 +211,7 @@ public sealed partial class StatusPageTests : ServerTest
 
     private async Task<TestCluster> ClusterAsync()
     {
-        Assert.SkipUnless(File.Exists(Browser.Program), "chromium is not installed");
+        Browser.Require();
         return await NewClusterAsync(3, Founding.InitialCluster, server =>
         {
             _ports[server.NodeId] = Ports.Next();
@@ -231,47 +242,30 @@ public sealed partial class StatusPageTests : ServerTest
     }
 
     private static async Task PictureAsync(
-        string url, string file, string size, params string[] options)
+        string url, string file, int width, int height, ColorScheme scheme)
     {
         var path = Path.Combine(Pictures, file);
         File.Delete(path);
-        await BrowseAsync(
-            url,
-            ["--virtual-time-budget=9000", $"--window-size={size}", $"--screenshot={path}",
-                .. options]);
+        await using var browser = await Browser.OpenAsync(url, null, width, height, scheme);
+        await Expect(browser.Page.Locator("#rate polyline")).ToHaveAttributeAsync(
+            "points", ManyPoints());
+        await browser.Page.ScreenshotAsync(new PageScreenshotOptions { Path = path });
         Assert.True(new FileInfo(path).Length > 10_000, file);
+        Assert.True(
+            await browser.Page.EvaluateAsync<bool>(
+                "document.documentElement.scrollWidth <= window.innerWidth"),
+            $"{file}: wider than the screen");
     }
 
-    private static async Task<string> BrowseAsync(string url, params string[] options)
-    {
-        var profile = await TestRun.NewDirectoryAsync("browser");
-        string[] arguments =
-        [
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-            $"--user-data-dir={profile}", .. options, url,
-        ];
-        using var process = Process.Start(new ProcessStartInfo(Browser.Program, arguments)
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        })!;
-        var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        try
-        {
-            await process.WaitForExitAsync(limit.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"{Browser.Program} does not end");
-        }
+    private static ILocator Row(IPage page, TestServer server) =>
+        page.Locator("#members tr").Nth(server.NodeId - 1);
 
-        Assert.True(process.ExitCode == 0, await errors);
-        return await output;
-    }
+    // The value beside a name in a list of them.
+    private static ILocator Named(IPage page, string name) =>
+        page.Locator($"dt:text-is(\"{name}\") + dd");
 
-    [GeneratedRegex("<td[^>]*>([^<]*)</td>")]
-    private static partial Regex Cell();
+    private static ILocatorAssertions Expect(ILocator locator) => Assertions.Expect(locator);
+
+    [GeneratedRegex("^(\\S+ ){5}")]
+    private static partial Regex ManyPoints();
 }

@@ -141,7 +141,12 @@ public sealed class StallGuardTests
     {
         await using var network = new FaultyNetwork();
         var runtime = new TestCluster().Runtime with { BatchSizeEntries = 1 };
-        await using var cluster = new TestCluster { Network = network, Runtime = runtime };
+        await using var cluster = new TestCluster
+        {
+            Network = network,
+            Runtime = runtime,
+            ElectionTimeout = 1000,
+        };
         for (int id = 1; id <= 3; id++)
         {
             cluster.Add(id);
@@ -158,7 +163,7 @@ public sealed class StallGuardTests
         long asked = slow.Node.Status.ElectionsTriggered;
         int timeouts = Timeouts(cluster, slow);
 
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < 5; i++)
         {
             await Task.WhenAll(Enumerable.Range(0, 50).Select(
                 k => leader.PutAsync($"k{k}", "v", TestCluster.Limit).AsTask()));

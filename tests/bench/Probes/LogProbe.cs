@@ -23,7 +23,7 @@ internal static class LogProbe
         for (int i = 0; i < rounds; i++)
         {
             rawTimes.Time(() => raw.Append(batch));
-            AppendBatch(log, payload, logTimes).GetAwaiter().GetResult();
+            AppendBatchAsync(log, payload, logTimes).GetAwaiter().GetResult();
         }
 
         rawTimes.AppendTo(rawFile);
@@ -31,7 +31,7 @@ internal static class LogProbe
     }
 
     // Until the log's own thread knows it, which is the thread that answers a leader.
-    private static async Task AppendBatch(SegmentedLog log, byte[] payload, Samples times)
+    private static async Task AppendBatchAsync(SegmentedLog log, byte[] payload, Samples times)
     {
         long start = Stopwatch.GetTimestamp();
         var records = new LogRecord[Entries];
