@@ -19,7 +19,7 @@ internal sealed partial class RemoteMember
     // Of one term: whoever wins an election begins without prejudice.
     private void RequireThere(long term)
     {
-        if (Volatile.Read(ref _awayTerm) != term || !host.IsVoter(Address.NodeId))
+        if (Volatile.Read(ref _awayTerm) != term)
         {
             return;
         }
@@ -32,7 +32,15 @@ internal sealed partial class RemoteMember
         throw new MemberUnavailableException(this, "it did not answer, and is not back yet");
     }
 
-    private void Missed(long term) => Volatile.Write(ref _awayTerm, term);
+    // No round waits for one that is still to join, and the first one that does must not be without
+    // it.
+    private void Missed(long term)
+    {
+        if (host.IsVoter(Address.NodeId))
+        {
+            Volatile.Write(ref _awayTerm, term);
+        }
+    }
 
     private async Task LookAsync(long term)
     {

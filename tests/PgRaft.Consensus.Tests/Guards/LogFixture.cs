@@ -89,7 +89,10 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 
     public bool MayStandEarly(long term) => term != 0 && term == ConsentTerm;
 
-    public bool IsVoter(int nodeId) => true;
+    /// <summary>Whether every member is a voter.</summary>
+    public bool HasVoters { get; set; } = true;
+
+    public bool IsVoter(int nodeId) => HasVoters;
 
     public int Ballots { get; private set; }
 

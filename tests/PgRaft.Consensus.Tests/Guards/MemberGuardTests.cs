@@ -86,6 +86,31 @@ public sealed class MemberGuardTests
         Assert.Equal(3, member.Peer.Contact.MatchIndex(1));
     }
 
+    // The first round that it counts in is the one that makes it a member: missing there, it would
+    // cost a leader of two its leadership.
+    [Fact]
+    public async Task AJoinerThatMissedARoundIsThereWhenItCounts()
+    {
+        var thawed = new TaskCompletionSource();
+        await using var peer = await FakePeer.StartAsync(async (_, answer, token) =>
+        {
+            await thawed.Task.WaitAsync(token);
+            answer.Int64(3).Byte((byte)HeartbeatResult.Replicated).Int64(7);
+        });
+        await using var fixture = new LogFixture { HasVoters = false };
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+        var nothing = new LogRange(fixture.Log, 8, 7);
+        await Assert.ThrowsAsync<MemberUnavailableException>(
+            () => member.AppendEntriesAsync<EngineEntry, LogRange>(
+                3, nothing, 7, 3, 0, TestCluster.Limit));
+
+        thawed.SetResult();
+        fixture.HasVoters = true;
+        var result = await member.AppendEntriesAsync<EngineEntry, LogRange>(
+            3, nothing, 7, 3, 0, TestCluster.Limit);
+        Assert.Equal(HeartbeatResult.ReplicatedWithLeaderTerm, result.Value.Result);
+    }
+
     [Fact]
     public async Task AFrozenPeerCostsAVoteAQuarterOfTheElectionTimeout()
     {
