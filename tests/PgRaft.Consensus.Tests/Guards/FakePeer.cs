@@ -30,9 +30,9 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
 
     public static async Task<FakePeer> StartAsync(
         Func<Frame, FrameWriter, CancellationToken, ValueTask> answer, int nodeId = 2,
-        int port = 0)
+        int? port = null)
     {
-        var peer = new FakePeer(answer, nodeId, port == 0 ? TestNode.FreePort() : port);
+        var peer = new FakePeer(answer, nodeId, port ?? TestNode.FreePort());
         await peer._listener.StartAsync(peer.Address.Host, peer.Address.Port, TestCluster.Limit);
         return peer;
     }
