@@ -36,13 +36,6 @@ internal sealed class FaultRun : IAsyncDisposable
     private IReadOnlyList<RunMember> _members = [];
     private int _lastNodeId;
 
-    static FaultRun()
-    {
-        // A paused disk holds a thread of the pool for as long as the pause lasts.
-        ThreadPool.GetMinThreads(out _, out int io);
-        ThreadPool.SetMinThreads(256, io);
-    }
-
     public FaultRun(FaultPlan plan)
     {
         _plan = plan;
