@@ -79,6 +79,13 @@ internal static class ServerProcesses
         _ = SendSignal(postmaster, SignalStop);
         SpinWait.SpinUntil(() => Statistics(postmaster)?[StateField] is null or "T" or "Z");
         int[] all = [postmaster, .. ChildrenOf(postmaster)];
+
+        // At once, as by a loss of power: a backend that outlived the worker would still answer.
+        foreach (var pid in all)
+        {
+            _ = SendSignal(pid, SignalStop);
+        }
+
         foreach (var pid in all)
         {
             Kill(pid);

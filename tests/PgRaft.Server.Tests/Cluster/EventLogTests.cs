@@ -25,8 +25,10 @@ public class EventLogTests
         int leader = await cluster.WaitForLeaderAsync();
         int[] others = [.. cluster.Running().Where(id => id != leader)];
         Assert.Equal(1, Count(cluster, leader, Started));
-        Assert.Equal(1, Count(cluster, leader, Elected));
-        Assert.All(others, id => Assert.Equal(1, Count(cluster, id, Follows)));
+        await Eventually.TrueAsync(
+            () => Count(cluster, leader, Elected) == 1
+                && others.All(id => Count(cluster, id, Follows) == 1),
+            "who leads is told");
 
         int timeouts = Count(cluster, leader, ElectionTimeout);
         foreach (int id in others)
