@@ -194,7 +194,7 @@ fetch_monitoring_tools()
 {
     local tool target=$PGRAFT_ROOT/artifacts/tools
     local -a packages
-    for tool in prometheus haproxy; do
+    for tool in prometheus haproxy pgbouncer; do
         if [ -x "/usr/bin/$tool" ] || [ -x "/usr/sbin/$tool" ] ||
             [ -n "$(find "$target" -path "*bin/$tool" 2>/dev/null)" ]; then
             continue

@@ -1,4 +1,4 @@
-// HTTP on real servers: reload, what clients cost, Prometheus and HAProxy from Debian, the history.
+// HTTP on real servers: reload, what clients cost, Prometheus from Debian, the history.
 //
 // Threading: one test at a time, each with a cluster of its own. Failure: as the test's own.
 
@@ -186,36 +186,6 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
         }
     }
 
-    [Fact]
-    public async Task Haproxy_follows_the_leader_over_a_failover()
-    {
-        var directory = await TestRun.NewDirectoryAsync("haproxy");
-        var (primary, followers) = (Ports.Next(), Ports.Next());
-        var text = await File.ReadAllTextAsync(
-            Path.Combine(TestRun.Top, "docs/monitoring/haproxy.cfg"),
-            TestContext.Current.CancellationToken);
-        foreach (var server in _cluster.Servers)
-        {
-            text = text.Replace(
-                $"10.0.1.1{Number(server.NodeId)}:5432 check port 9100",
-                $"127.0.0.1:{Number(server.Port)} check port {Number(_ports[server.NodeId])}",
-                StringComparison.Ordinal);
-        }
-
-        text = text.Replace("*:5000", $"127.0.0.1:{Number(primary)}", StringComparison.Ordinal)
-            .Replace("*:5001", $"127.0.0.1:{Number(followers)}", StringComparison.Ordinal);
-        var config = Path.Combine(directory, "haproxy.cfg");
-        await File.WriteAllTextAsync(config, text, TestContext.Current.CancellationToken);
-        var first = await _cluster.LeaderAsync();
-        using var haproxy = Background.Start("/usr/sbin/haproxy", "-db", "-f", config);
-
-        await NodeBehindAsync(primary, id => id == first.NodeId);
-        await NodeBehindAsync(followers, id => id != first.NodeId);
-        await first.KillAsync();
-        var second = await _cluster.LeaderAsync();
-        await NodeBehindAsync(primary, id => id == second.NodeId);
-    }
-
     private static string Number(long number)
     {
         return number.ToString(CultureInfo.InvariantCulture);
@@ -257,33 +227,6 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
         }
 
         return writes;
-    }
-
-    // Through the proxy; while it has no server yet a connection is closed at once.
-    private static Task NodeBehindAsync(int port, Predicate<int> isRight)
-    {
-        return Poll.UntilAsync(
-            $"the right node is behind port {Number(port)}",
-            async () =>
-            {
-                try
-                {
-                    return isRight(await NodeAtAsync(port));
-                }
-                catch (Npgsql.NpgsqlException)
-                {
-                    return false;
-                }
-            });
-    }
-
-    private static async Task<int> NodeAtAsync(int port)
-    {
-        await using var connection = await TestServer.OpenAsync(
-            $"Host=127.0.0.1;Port={Number(port)};Username={TestRun.SuperUser};"
-            + "Database=postgres;Pooling=false;Timeout=5;SSL Mode=Disable");
-        var id = await connection.ScalarAsync<string>("SELECT current_setting('pgraft.node_id')");
-        return int.Parse(id, CultureInfo.InvariantCulture);
     }
 
     private static Task QueryUntilAsync(int port, string query, string expected)
