@@ -26,8 +26,7 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
     /// <summary>A connection could not be made, or broke.</summary>
     public void Failed(string reason)
     {
-        _lastError = reason;
-        Interlocked.Increment(ref _failures);
+        Count(reason);
         lock (_gate)
         {
             if (_failing && _refusal is null)
@@ -39,16 +38,14 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
             _refusal = null;
         }
 
-        LogFailed(logger, member.NodeId, member.Host, member.Port, reason);
-        Broke?.Invoke();
+        Say(reason);
     }
 
     /// <summary>The member answered, and the two cannot work together. Another state than a member
     /// that is away, which it usually was just before.</summary>
     public void Refused(string reason)
     {
-        _lastError = reason;
-        Interlocked.Increment(ref _failures);
+        Count(reason);
         lock (_gate)
         {
             if (_refusal == reason)
@@ -60,8 +57,7 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
             _refusal = reason;
         }
 
-        LogFailed(logger, member.NodeId, member.Host, member.Port, reason);
-        Broke?.Invoke();
+        Say(reason);
     }
 
     /// <summary>A connection was made.</summary>
@@ -80,6 +76,18 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
         }
 
         LogRestored(logger, member.NodeId, member.Host, member.Port);
+    }
+
+    private void Count(string reason)
+    {
+        _lastError = reason;
+        Interlocked.Increment(ref _failures);
+    }
+
+    private void Say(string reason)
+    {
+        LogFailed(logger, member.NodeId, member.Host, member.Port, reason);
+        Broke?.Invoke();
     }
 
     [LoggerMessage(201, LogLevel.Warning,

@@ -380,11 +380,7 @@ public sealed class MembershipTests
     {
         await using var network = new FaultyNetwork();
         await using var cluster = new TestCluster { Network = network, ElectionTimeout = 3000 };
-        for (int id = 1; id <= 3; id++)
-        {
-            cluster.Add(id);
-        }
-
+        cluster.AddMany(3);
         await cluster.StartAllAsync();
         var (leader, followers) = await cluster.RolesAsync();
         foreach (var follower in followers)

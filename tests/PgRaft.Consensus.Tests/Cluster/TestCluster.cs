@@ -60,11 +60,7 @@ internal sealed class TestCluster : IAsyncDisposable
     {
         var cluster = new TestCluster();
         cluster.Runtime = runtime ?? cluster.Runtime;
-        for (int id = 1; id <= size; id++)
-        {
-            cluster.Add(id);
-        }
-
+        cluster.AddMany(size);
         await cluster.StartAllAsync();
         return cluster;
     }
@@ -81,6 +77,15 @@ internal sealed class TestCluster : IAsyncDisposable
     /// Sets the founding members, which may include some this cluster does not run.
     /// </summary>
     public void Found(IReadOnlyList<MemberAddress> members) => InitialCluster = members;
+
+    /// <summary>Nodes 1 to <paramref name="count"/>.</summary>
+    public void AddMany(int count)
+    {
+        for (int id = 1; id <= count; id++)
+        {
+            Add(id);
+        }
+    }
 
     public TestNode Add(int nodeId) => Add(new TestNode(this, nodeId, _directory));
 

@@ -279,11 +279,7 @@ public sealed class TransferTests
     internal static async Task<TestCluster> ProxiedAsync(FaultyNetwork network)
     {
         var cluster = new TestCluster { Network = network };
-        for (int id = 1; id <= 3; id++)
-        {
-            cluster.Add(id);
-        }
-
+        cluster.AddMany(3);
         await cluster.StartAllAsync();
         return cluster;
     }

@@ -139,11 +139,7 @@ public sealed class LivenessGuardTests
             BatchSizeEntries = 1,
         };
         await using var cluster = new TestCluster { Network = network, Runtime = runtime };
-        for (int id = 1; id <= 3; id++)
-        {
-            cluster.Add(id);
-        }
-
+        cluster.AddMany(3);
         await cluster.StartAllAsync();
         var (leader, followers) = await cluster.RolesAsync();
         var (slow, other) = (followers[0], followers[1]);

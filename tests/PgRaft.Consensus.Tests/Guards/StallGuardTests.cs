@@ -75,11 +75,7 @@ public sealed class StallGuardTests
             SnapshotIntervalEntries = 40,
         };
         await using var cluster = new TestCluster { Network = network, Runtime = runtime };
-        for (int id = 1; id <= 3; id++)
-        {
-            cluster.Add(id);
-        }
-
+        cluster.AddMany(3);
         await cluster.StartAllAsync();
         var (leader, followers) = await cluster.RolesAsync();
         var (slow, other) = (followers[0], followers[1]);
@@ -147,11 +143,7 @@ public sealed class StallGuardTests
             Runtime = runtime,
             ElectionTimeout = 1000,
         };
-        for (int id = 1; id <= 3; id++)
-        {
-            cluster.Add(id);
-        }
-
+        cluster.AddMany(3);
         await cluster.StartAllAsync();
         var (leader, followers) = await cluster.RolesAsync();
         var (gone, slow) = (followers[0], followers[1]);

@@ -211,11 +211,7 @@ public sealed class TransferGuardTests
     public async Task OnlyTheLeaderOfTheTermMakesAMemberStand()
     {
         await using var cluster = new TestCluster { ElectionTimeout = 1500 };
-        for (int id = 1; id <= 3; id++)
-        {
-            cluster.Add(id);
-        }
-
+        cluster.AddMany(3);
         await cluster.StartAllAsync();
         var (leader, followers) = await cluster.RolesAsync();
         await leader.PutAsync("k", "v", TestCluster.Limit);
