@@ -48,7 +48,7 @@ static void
 warn_of_size(int members)
 {
 	if (members > LARGEST_GOOD_SIZE)
-		ereport(WARNING,
+		ereport(NOTICE,
 				(errmsg("pgraft: the cluster has %d members, more than %d", members,
 						LARGEST_GOOD_SIZE),
 				 errdetail("Each write waits for %d of them.", members / 2 + 1),
