@@ -199,8 +199,10 @@ public sealed partial class RaftNode
             },
             null);
         // Hazard 29: a leader's last entry is of its own term. Another one means that the term went
-        // on between the election and now, and that this node does not lead the one it names.
-        if (tenure.Ended.IsCancellationRequested || Log.TermAt(Disk.Log.LastIndex) != tenure.Term)
+        // on between the election and now, and that this node does not lead the one it names. So
+        // does a later term of the log, of which whoever waited may not have learned yet.
+        bool isOver = tenure.Ended.IsCancellationRequested || Log.Term != tenure.Term;
+        if (isOver || Log.TermAt(Disk.Log.LastIndex) != tenure.Term)
         {
             await ended.Task.ConfigureAwait(false);
             return;
