@@ -15,21 +15,22 @@ public sealed class TransferTests
     [InlineData(5)]
     public async Task TheChosenMemberLeadsTheNextTermLongBeforeAnElectionTimeout(int size)
     {
-        await using var cluster = await TestCluster.FoundAsync(size);
+        await using var cluster = await PatientAsync(size);
         var shortest = TimeSpan.MaxValue;
         for (int round = 0; round < 2 * size; round++)
         {
             await cluster.PutAsync($"k{round}", "v");
-            var (leader, target, took) = await MoveAsync(cluster, round);
+            var (leader, target, term, took) = await MoveAsync(cluster, round);
             shortest = took < shortest ? took : shortest;
             Assert.Equal(target.Address.NodeId, leader.Node.Status.LeaderId);
+            Assert.Equal(term + 1, leader.Node.Status.Term);
             Assert.Equal(0, leader.Node.Status.LeaseDeadlineNs);
             Assert.Equal(target, await cluster.LeaderAsync(otherThan: leader));
             await cluster.UntilAsync(
                 () => target.Node.HoldsLease, "the new leader's lease");
             Assert.InRange(
                 target.Node.Engine.ElectionTimeout.TotalMilliseconds,
-                TestCluster.ElectionTimeoutMs, TestCluster.ElectionTimeoutMs * 2);
+                cluster.ElectionTimeout, cluster.ElectionTimeout * 2);
         }
 
         await cluster.AgreeAsync();
@@ -46,7 +47,7 @@ public sealed class TransferTests
         var load = writers.ToArray();
         for (int round = 0; round < 6; round++)
         {
-            var (_, target, _) = await MoveAsync(cluster, round);
+            var (_, target, _, _) = await MoveAsync(cluster, round);
             long written = target.Node.Status.AppliedIndex;
             await cluster.UntilAsync(
                 () => target.Node.Status.AppliedIndex > written + 50, "writes after the transfer");
@@ -222,21 +223,20 @@ public sealed class TransferTests
     [Fact]
     public async Task BeforeAStopAnotherMemberTakesOver()
     {
-        await using var cluster = await TestCluster.FoundAsync(3);
+        await using var cluster = await PatientAsync(3);
         var shortest = TimeSpan.MaxValue;
-        for (int round = 0; round < 5; round++)
+        for (int round = 0; round < 3; round++)
         {
             var (leader, followers) = await cluster.RolesAsync();
             await leader.PutAsync("k", $"{round}", TestCluster.Limit);
             var clock = Stopwatch.StartNew();
             await leader.Node.PrepareToStopAsync();
-
-            // On a busy machine nobody may make it within the time that a stop waits.
-            bool taken = followers.Any(f => f.Address.NodeId == leader.Node.Status.LeaderId);
+            Assert.Contains(
+                leader.Node.Status.LeaderId, followers.Select(f => f.Address.NodeId));
             await leader.StopAsync();
             var next = await cluster.LeaderAsync();
             await next.PutAsync("k", $"after {round}", TestCluster.Limit);
-            shortest = taken && clock.Elapsed < shortest ? clock.Elapsed : shortest;
+            shortest = clock.Elapsed < shortest ? clock.Elapsed : shortest;
             await leader.StartAsync(TestCluster.Limit);
             await cluster.AgreeAsync();
         }
@@ -260,10 +260,10 @@ public sealed class TransferTests
     [Fact]
     public async Task TwoOfTwoCanHandOverBackAndForthWhileOneIsRemoved()
     {
-        await using var cluster = await TestCluster.FoundAsync(2);
+        await using var cluster = await PatientAsync(2);
         for (int round = 0; round < 4; round++)
         {
-            var (old, next, _) = await MoveAsync(cluster, round);
+            var (old, next, _, _) = await MoveAsync(cluster, round);
             Assert.Equal(next, await cluster.LeaderAsync(otherThan: old));
         }
 
@@ -280,6 +280,16 @@ public sealed class TransferTests
     {
         var cluster = new TestCluster { Network = network };
         cluster.AddMany(3);
+        await cluster.StartAllAsync();
+        return cluster;
+    }
+
+    // What a handover may take follows from the election timeout: with this one a busy machine
+    // keeps within it, too. How fast it is at best does not depend on it.
+    private static async Task<TestCluster> PatientAsync(int size)
+    {
+        var cluster = new TestCluster { ElectionTimeout = 1000 };
+        cluster.AddMany(size);
         await cluster.StartAllAsync();
         return cluster;
     }
@@ -301,16 +311,16 @@ public sealed class TransferTests
                     new[]
                     {
                         StatusCode.Ok, StatusCode.NotDone, StatusCode.NotLeader,
-                        StatusCode.WrongState, StatusCode.OutcomeUnknown,
+                        StatusCode.WrongState,
                     });
-                moved = new Move(leader, target, clock.Elapsed);
-                return code == StatusCode.Ok && leader.Node.Status.Term == term + 1;
+                moved = new Move(leader, target, term, clock.Elapsed);
+                return code == StatusCode.Ok;
             },
-            "a transfer in one election");
+            "a transfer");
         return moved!;
     }
 
-    private sealed record Move(TestNode Leader, TestNode Target, TimeSpan Took);
+    private sealed record Move(TestNode Leader, TestNode Target, long Term, TimeSpan Took);
 
     private static async Task<StatusCode> CodeOfAsync(TestNode node, int target)
     {
