@@ -7,8 +7,8 @@
 #   build/setup.sh [--tests | --bench]
 #
 # --tests also installs what tests need to cut servers off from one another, and
-# chromium for the status page, and fetches Prometheus and HAProxy; where that is
-# not possible it says so, and those tests are skipped.
+# chromium for the status page, and fetches Prometheus, HAProxy and pgbouncer; where
+# that is not possible it says so, and those tests are skipped.
 # --bench also fetches etcd, which `make bench` compares with.
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"

@@ -24,12 +24,8 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        _cluster = await NewClusterAsync(3, Founding.InitialCluster, server =>
-        {
-            _ports[server.NodeId] = Ports.Next();
-            server.Settings["pgraft.metrics_enabled"] = "on";
-            server.Settings["pgraft.metrics_port"] = Number(_ports[server.NodeId]);
-        });
+        _cluster = await NewClusterAsync(
+            3, Founding.InitialCluster, server => _ports[server.NodeId] = HttpPort.Open(server));
     }
 
     [Fact]

@@ -20,12 +20,8 @@ public sealed class ProxyTests : ServerTest, IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _directory = await TestRun.NewDirectoryAsync("proxy");
-        _cluster = await NewClusterAsync(3, Founding.InitialCluster, server =>
-        {
-            _ports[server.NodeId] = Ports.Next();
-            server.Settings["pgraft.metrics_enabled"] = "on";
-            server.Settings["pgraft.metrics_port"] = Number(_ports[server.NodeId]);
-        });
+        _cluster = await NewClusterAsync(
+            3, Founding.InitialCluster, server => _ports[server.NodeId] = HttpPort.Open(server));
     }
 
     [Fact]

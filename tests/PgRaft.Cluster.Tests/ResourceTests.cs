@@ -1,8 +1,8 @@
 // What an idle member costs, measured on the worker's process.
 
 using System.Diagnostics;
-using System.Globalization;
 using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
@@ -52,12 +52,8 @@ public sealed class ResourceTests : ServerTest, IClassFixture<SharedCluster>
     [Trait("Category", "long")]
     public async Task An_idle_worker_that_serves_http_to_nobody_uses_no_more()
     {
-        var cluster = await NewClusterAsync(3, Founding.InitialCluster, server =>
-        {
-            server.Settings["pgraft.metrics_enabled"] = "on";
-            server.Settings["pgraft.metrics_port"] = Ports.Next().ToString(
-                CultureInfo.InvariantCulture);
-        });
+        var cluster = await NewClusterAsync(
+            3, Founding.InitialCluster, server => HttpPort.Open(server));
         foreach (var server in cluster.Servers)
         {
             await server.WaitForLogAsync("serving HTTP at");

@@ -212,13 +212,8 @@ public sealed partial class StatusPageTests : ServerTest
     private async Task<TestCluster> ClusterAsync()
     {
         Browser.Require();
-        return await NewClusterAsync(3, Founding.InitialCluster, server =>
-        {
-            _ports[server.NodeId] = Ports.Next();
-            server.Settings["pgraft.metrics_enabled"] = "on";
-            server.Settings["pgraft.metrics_port"] = _ports[server.NodeId].ToString(
-                CultureInfo.InvariantCulture);
-        });
+        return await NewClusterAsync(
+            3, Founding.InitialCluster, server => _ports[server.NodeId] = HttpPort.Open(server));
     }
 
     private Task<Browser> BrowserAsync(TestServer server)

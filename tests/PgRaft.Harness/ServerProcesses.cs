@@ -78,14 +78,15 @@ internal static class ServerProcesses
     {
         _ = SendSignal(postmaster, SignalStop);
         SpinWait.SpinUntil(() => Statistics(postmaster)?[StateField] is null or "T" or "Z");
-        int[] all = [postmaster, .. ChildrenOf(postmaster)];
+        int[] children = [.. ChildrenOf(postmaster)];
 
         // At once, as by a loss of power: a backend that outlived the worker would still answer.
-        foreach (var pid in all)
+        foreach (var pid in children)
         {
             _ = SendSignal(pid, SignalStop);
         }
 
+        int[] all = [postmaster, .. children];
         foreach (var pid in all)
         {
             Kill(pid);
