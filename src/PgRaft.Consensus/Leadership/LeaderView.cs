@@ -28,6 +28,10 @@ internal sealed class LeaderView(int nodeId, int electionTimeoutMs, TimeProvider
     /// <summary>This node's leadership; null when it does not lead.</summary>
     public Tenure? Tenure => Volatile.Read(ref _tenure);
 
+    /// <summary>Whether this node leads a term. A later one of its log it does not, although the
+    /// engine takes a moment to end the leadership of the old (hazard 29).</summary>
+    public bool Leads(long term) => Tenure?.Term == term;
+
     /// <summary>Grows with every change; see <see cref="WaitChangeAsync"/>.</summary>
     public long Version => Volatile.Read(ref _version);
 
@@ -72,7 +76,7 @@ internal sealed class LeaderView(int nodeId, int electionTimeoutMs, TimeProvider
         deadlineNs = 0;
         lock (_gate)
         {
-            if (_tenure is not null)
+            if (_tenure?.Term == term)
             {
                 return nodeId;
             }

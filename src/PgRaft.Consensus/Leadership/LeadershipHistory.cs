@@ -50,6 +50,12 @@ internal sealed class LeadershipHistory(TimeProvider clock, NodeMeters meters)
 
             bool isOtherLeader = leaderId != 0 && leaderId != _last?.LeaderId;
             string cause = CauseOf(_last, role, term, leaderId);
+            if (role == NodeRole.Leader && _last?.Role != NodeRole.Leader)
+            {
+                // What was expected of the candidate is no reason for the leader's end.
+                _reason = null;
+            }
+
             _last = new LeadershipChange(clock.GetUtcNow(), role, term, leaderId, cause);
             if (_changes.Count == Capacity)
             {
@@ -81,6 +87,8 @@ internal sealed class LeadershipHistory(TimeProvider clock, NodeMeters meters)
         }
 
         return before is null ? "the node started"
+            : before.Role == NodeRole.Leader && term > before.Term
+                ? $"another member began term {term}"
             : role != before.Role ? RoleCause(before.Role, role, leaderId)
             : leaderId != before.LeaderId ? LeaderCause(before.LeaderId, leaderId)
             : role == NodeRole.Candidate ? "an election without a winner: this node stands again"

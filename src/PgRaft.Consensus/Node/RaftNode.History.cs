@@ -27,7 +27,7 @@ public sealed partial class RaftNode
         bool isOtherLeader = _history.Note(() =>
         {
             long term = log.Term;
-            return (Role(), term, KnownLeader(term, out _));
+            return (Role(View.Leads(term)), term, KnownLeader(term, out _));
         });
         if (!isOtherLeader)
         {

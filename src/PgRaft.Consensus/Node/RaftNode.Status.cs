@@ -19,14 +19,15 @@ public sealed partial class RaftNode
 
             long term = log.Term;
             int leaderId = KnownLeader(term, out long deadlineNs);
+            bool leads = View.Leads(term);
             var disk = Disk;
             return new NodeStatus
             {
-                Role = Role(),
+                Role = Role(leads),
                 Term = term,
                 LeaderId = leaderId,
                 LeaderDeadlineNs = deadlineNs,
-                LeaseDeadlineNs = View.Tenure is null ? 0 : _lease.Current,
+                LeaseDeadlineNs = leads ? _lease.Current : 0,
                 CommitIndex = log.CommitIndex,
                 AppliedIndex = Applier.AppliedIndex,
                 LastIndex = disk.Log.LastIndex,
@@ -160,7 +161,7 @@ public sealed partial class RaftNode
     // How long an answer, or its absence, says whether a member is alive.
     private TimeSpan Lately => TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs * 2);
 
-    private NodeRole Role()
+    private NodeRole Role(bool leads)
     {
         var active = Membership.Active;
         if (active.IsEmpty)
@@ -173,7 +174,7 @@ public sealed partial class RaftNode
             return NodeRole.Passive;
         }
 
-        return View.Tenure is not null ? NodeRole.Leader
+        return leads ? NodeRole.Leader
             : View.IsCandidate ? NodeRole.Candidate
             : NodeRole.Follower;
     }

@@ -2,6 +2,7 @@
 //
 // Threading: one real node a test, its peers are played. Failure: the deadline of a wait.
 using DotNext.Net.Cluster.Consensus.Raft;
+using PgRaft.Consensus.Leadership;
 using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;
@@ -181,6 +182,53 @@ public sealed class ElectionGuardTests
         {
             goOn.Set();
         }
+    }
+
+    // The engine ends a leadership after it has saved the term that ends it, and is held in between.
+    [Fact]
+    public async Task ALeaderSaysNotThatItLeadsALaterTerm()
+    {
+        var peer = new ScriptedPeer { Votes = true, Appends = true };
+        await using var fake = await FakePeer.StartAsync(peer.Answer);
+        await using var cluster = new TestCluster { ElectionTimeout = 3000 };
+        var node = cluster.Add(
+            cluster.Prepare(1, new SimulatedDisk(), TimeProvider.System, founding: true));
+        var three = node.Address with { NodeId = 3, Port = TestNode.FreePort() };
+        cluster.Found([node.Address, fake.Address, three]);
+        await node.StartAsync(TestCluster.Limit);
+        await cluster.LeaderAsync();
+        long term = node.Node.Log.Term;
+        using var goOn = new ManualResetEventSlim();
+        var reached = NewGate;
+        node.Node.Log.Changed += () =>
+        {
+            if (node.Node.Log.Term > term && reached.TrySetResult(true))
+            {
+                goOn.Wait(TimeSpan.FromSeconds(20));
+            }
+        };
+
+        await using var next = node.CallAs(3);
+        var append = next.AppendAsync(term + 1, 0, 0);
+        NodeStatus status;
+        LeadershipChange change;
+        try
+        {
+            await reached.Task.WaitAsync(TestCluster.Limit);
+            Assert.NotNull(node.Node.View.Tenure);
+            status = node.Node.Status;
+            change = node.Node.GetHistory()[^1];
+        }
+        finally
+        {
+            goOn.Set();
+        }
+
+        Assert.Equal((term + 1, NodeRole.Follower), (status.Term, status.Role));
+        Assert.Equal((0, 0), (status.LeaderId, status.LeaseDeadlineNs));
+        Assert.Equal((term + 1, NodeRole.Follower, 0), (change.Term, change.Role, change.LeaderId));
+        Assert.Equal($"another member began term {term + 1}", change.Cause);
+        Assert.NotEqual(HeartbeatResult.Rejected, (await append).Result);
     }
 
     [Theory]

@@ -54,6 +54,23 @@ public sealed class LeadershipHistoryTests
             Causes());
     }
 
+    // A candidate says why it stands at each change of its log, more often than it is noted.
+    [Fact]
+    public void WhyANodeStoodIsNotWhyItsLeadershipEnded()
+    {
+        Note(NodeRole.Candidate, 5, 0);
+        _history.Expect("heard of no leader within the election timeout");
+        Note(NodeRole.Leader, 5, 1);
+        Note(NodeRole.Follower, 6, 0);
+        Note(NodeRole.Candidate, 7, 0);
+        Note(NodeRole.Leader, 7, 1);
+        Note(NodeRole.Follower, 7, 0);
+
+        string[] causes = Causes();
+        Assert.Equal("another member began term 6", causes[2]);
+        Assert.Equal("this node's leadership ended", causes[5]);
+    }
+
     [Fact]
     public void TheLastHundredAreKept()
     {
