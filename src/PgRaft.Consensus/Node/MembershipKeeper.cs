@@ -240,7 +240,12 @@ internal sealed class MembershipKeeper(
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _turn.Dispose();
+    /// <remarks>Hazard 45: the engine does not end its members.</remarks>
+    public void Dispose()
+    {
+        Forget();
+        _turn.Dispose();
+    }
 
     private async Task EndHostingAsync()
     {
