@@ -184,7 +184,7 @@ public sealed class ElectionGuardTests
         }
     }
 
-    // The engine ends a leadership after it has saved the term that ends it, and is held in between.
+    // The engine ends a leadership after it has saved the term that ends it; held in between.
     [Fact]
     public async Task ALeaderSaysNotThatItLeadsALaterTerm()
     {
