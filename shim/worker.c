@@ -69,7 +69,7 @@ fail(int32 status, const char *error)
 	pgraft_worker_failed(text);
 	ereport(FATAL,
 			(errcode(pgraft_sqlstate(status)),
-			 errmsg("pgraft: the cluster worker failed: %s", text),
+			 errmsg("pgraft: [1] the cluster worker failed: %s", text),
 			 errdetail("PostgreSQL goes on; this node does not take part in the cluster."),
 			 errhint("Mend the cause. The worker is started again by itself, at once after a reload.")));
 }
@@ -184,7 +184,7 @@ reload(void)
 	if (status != PGRAFT_OK)
 		ereport(WARNING,
 				(errcode(pgraft_sqlstate(status)),
-				 errmsg("pgraft: the core did not take over the new settings (status %d)",
+				 errmsg("pgraft: [3] the core did not take over the new settings (status %d)",
 						status)));
 }
 
@@ -280,7 +280,8 @@ stop_core(void)
 
 		if (state == PGRAFT_WORKER_ERROR)
 			ereport(WARNING,
-					(errmsg("pgraft: the cluster worker failed: %s", status.error)));
+					(errmsg("pgraft: [2] the cluster worker failed while it stopped: %s",
+							status.error)));
 		if (state == PGRAFT_WORKER_STOPPED || state == PGRAFT_WORKER_ERROR)
 			return;
 		if (left_ms <= 0)
@@ -288,7 +289,7 @@ stop_core(void)
 		wait_for_event((long) left_ms);
 	}
 	ereport(WARNING,
-			(errmsg("pgraft: the core did not stop within %d ms; leaving without it",
+			(errmsg("pgraft: [4] the core did not stop within %d ms; leaving without it",
 					STOP_LIMIT_MS)));
 }
 

@@ -3,6 +3,7 @@ using System.IO.Pipes;
 using Microsoft.Extensions.Logging;
 
 using PgRaft.Native;
+using PgRaft.Server.Logging;
 
 using Xunit;
 
@@ -56,6 +57,18 @@ public sealed unsafe class LogRingTests : IDisposable
         var record = default(PgraftLogRecord);
         Assert.True(_ring.TryTake(&record));
         Assert.Equal(expected, record.Level);
+    }
+
+    // However many records were left out.
+    [Fact]
+    public void The_longest_text_of_an_event_fits_with_what_is_said_after_it()
+    {
+        string text = new string('t', LogText.MaxBytes)
+            + $" ({long.MaxValue} more like this were left out)";
+        _ring.Write(LogLevel.Error, 1, "c", text);
+        var record = default(PgraftLogRecord);
+        Assert.True(_ring.TryTake(&record));
+        Assert.Equal(text, CText.Read(record.Text));
     }
 
     [Fact]

@@ -152,6 +152,36 @@ public sealed class HostRulesTests : ServerTest
         Assert.Contains("pgraft: hostile: last words", server.Log(), StringComparison.Ordinal);
     }
 
+    // What the main thread makes of them, by level and text: see babble[] in hostile_core.c.
+    [Fact]
+    public async Task Records_of_every_kind_are_one_line_each_and_no_error_ends_the_worker()
+    {
+        var server = await HostileServerAsync();
+        var worker = server.WorkerPid;
+
+        await server.PutAsync("babble", "");
+
+        await server.WaitForLogAsync("pgraft: \\[10\\]");
+        Assert.Equal(
+            [
+                "LOG:  pgraft: [111] hostile: information",
+                "LOG:  pgraft: hostile: no event",
+                "LOG:  pgraft: hostile: less than an event",
+                "WARNING:  pgraft: [2147483647] hostile: a warning",
+                "ERROR:  pgraft: [2015] hostile: an error",
+                "LOG:  pgraft: [302] debug: hostile: details",
+                "LOG:  pgraft: [7] hos tile: %s%n",
+                "LOG:  pgraft: [8] hostile: one LOG:  pgraft: [9] two  [2J  three",
+                "LOG:  pgraft: [8] hostile: a?b?(c???d€e???",
+                $"LOG:  pgraft: [10] {new string('c', 63)}: {new string('t', 1023)}",
+            ],
+            server.Log().Split('\n')
+                .Where(line => line.Contains($"[{worker}]", StringComparison.Ordinal))
+                .Select(line => line[(line.IndexOf("worker ", StringComparison.Ordinal) + 7)..]));
+        Assert.Equal(worker, server.WorkerPid);
+        Assert.Equal("RUNNING", await server.WorkerStateAsync());
+    }
+
     [Fact]
     public async Task A_core_that_does_not_stop_is_left_after_five_seconds()
     {

@@ -11,7 +11,8 @@
  * It ends at the worst moment, by itself after the fault "fail" and when asked
  * to stop: the main thread has just found no record in the log, and then there
  * is one, and the state that makes it leave.  After the fault "hang" it does not
- * stop at all.
+ * stop at all.  After the fault "babble" it has records of every kind, some of
+ * which no core may have.
  *
  * Threading: one thread accepts, and one serves each connection; the status is
  * written before the first connection, and by the main thread at the end.
@@ -59,8 +60,30 @@ static int	wake_fd;
 static int	ending = 0;			/* set when the end was asked for */
 static int	hangs = 0;
 static int	has_last_words = 0;
+static int	babbles = 0;		/* set when records were asked for */
 static PgraftWorkerState end_state;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+/* HostRulesTests has the lines that must come of them. */
+static const struct
+{
+	int32_t		level;
+	int32_t		event_id;
+	const char *category;
+	const char *text;
+}			babble[] = {
+	{PGRAFT_LOG_INFO, 111, "hostile", "information"},
+	{PGRAFT_LOG_INFO, 0, "hostile", "no event"},
+	{PGRAFT_LOG_INFO, -5, "hostile", "less than an event"},
+	{PGRAFT_LOG_WARNING, 2147483647, "hostile", "a warning"},
+	{PGRAFT_LOG_ERROR, 2015, "hostile", "an error"},
+	{PGRAFT_LOG_DEBUG, 302, "hostile", "details"},
+	{PGRAFT_LOG_INFO, 7, "hos\ntile", "%s%n"},
+	{PGRAFT_LOG_INFO, 8, "hostile", "one\nLOG:  pgraft: [9] two\r\x1b[2J\t\x7fthree"},
+	{PGRAFT_LOG_INFO, 8, "hostile", "a\x80" "b\xc3(c\xed\xa0\x80" "d\xe2\x82\xac" "e\xf0\x9f\x92"},
+};
+
+#define BABBLE_COUNT ((int) (sizeof(babble) / sizeof(babble[0])))
 
 static void
 publish(PgraftWorkerState state, const char *error)
@@ -77,16 +100,23 @@ publish(PgraftWorkerState state, const char *error)
 		pthread_exit(NULL);
 }
 
+/* Makes the main thread look at the log, where it finds what the flag is for. */
+static void
+wake_for(int *flag)
+{
+	uint64_t	one = 1;
+
+	__atomic_store_n(flag, 1, __ATOMIC_SEQ_CST);
+	if (write(wake_fd, &one, sizeof(one)) != (ssize_t) sizeof(one))
+		pthread_exit(NULL);
+}
+
 /* Ends in that state at the main thread's next look at the log. */
 static void
 end_soon(PgraftWorkerState state)
 {
-	uint64_t	one = 1;
-
 	end_state = state;
-	__atomic_store_n(&ending, 1, __ATOMIC_SEQ_CST);
-	if (write(wake_fd, &one, sizeof(one)) != (ssize_t) sizeof(one))
-		pthread_exit(NULL);
+	wake_for(&ending);
 }
 
 static int
@@ -240,6 +270,8 @@ answer_request(int fd, const char *body)
 		__atomic_store_n(&hangs, 1, __ATOMIC_SEQ_CST);
 	if (strcmp(fault, "fail") == 0)
 		end_soon(PGRAFT_WORKER_ERROR);
+	if (strcmp(fault, "babble") == 0)
+		wake_for(&babbles);
 	return 1;
 }
 
@@ -318,10 +350,35 @@ pgraft_core_request_stop(void)
 	return PGRAFT_OK;
 }
 
+/* The next record of the babble, the last of which has no end; 0 when it is over. */
+static int
+take_babble(PgraftLogRecord *out)
+{
+	static int	next = 0;
+
+	if (next < BABBLE_COUNT)
+	{
+		out->level = babble[next].level;
+		out->event_id = babble[next].event_id;
+		strcpy(out->category, babble[next].category);
+		strcpy(out->text, babble[next].text);
+	}
+	else if (next == BABBLE_COUNT)
+	{
+		out->level = PGRAFT_LOG_INFO;
+		out->event_id = 10;
+		memset(out->category, 'c', sizeof(out->category));
+		memset(out->text, 't', sizeof(out->text));
+	}
+	return next++ <= BABBLE_COUNT;
+}
+
 int32_t
 pgraft_core_next_log(PgraftLogRecord *out)
 {
 	memset(out, 0, sizeof(*out));
+	if (__atomic_load_n(&babbles, __ATOMIC_SEQ_CST) && take_babble(out))
+		return PGRAFT_OK;
 	if (has_last_words)
 	{
 		has_last_words = 0;

@@ -14,6 +14,9 @@ public sealed partial class RaftNode
     // Whether the log has said that no leader is heard of.
     private int _saidTimeout;
 
+    // Why this node's leadership ends; null while it does not.
+    private string? _endedBy;
+
     /// <inheritdoc/>
     public IReadOnlyList<LeadershipChange> GetHistory() => _history.ToArray();
 
@@ -71,19 +74,25 @@ public sealed partial class RaftNode
 
         if (_stopping.IsCancellationRequested)
         {
-            _history.Expect("the node stops");
+            ExpectEnd("the node stops");
         }
         else if (Log.Term > tenure.Term)
         {
-            _history.Expect($"another member began term {Log.Term}");
+            ExpectEnd($"another member began term {Log.Term}");
         }
         else
         {
-            _history.Expect("a majority of the members did not answer");
+            ExpectEnd("a majority of the members did not answer");
             LogNoMajority(
                 _logger, SelfId, 1 + Membership.Remotes.Count(Answers), Membership.Active.Count,
                 tenure.Term);
         }
+    }
+
+    private void ExpectEnd(string cause)
+    {
+        Volatile.Write(ref _endedBy, cause);
+        _history.Expect(cause);
     }
 
     private bool Answers(RemoteMember remote) =>

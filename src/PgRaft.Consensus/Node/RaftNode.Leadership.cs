@@ -26,7 +26,7 @@ public sealed partial class RaftNode
         }
 
         HoldBack();
-        _history.Expect("this node gave up leadership when asked to");
+        ExpectEnd("this node gave up leadership when asked to");
         Depose(tenure);
 
         // Hazard 28: not with the caller's token. Cancelled here, the engine would go on leading a
@@ -223,7 +223,8 @@ public sealed partial class RaftNode
         LogElected(_logger, SelfId, tenure.Term);
         await ended.Task.ConfigureAwait(false);
         Meters.LeadershipsLost.Increment();
-        LogDeposed(_logger, SelfId, tenure.Term);
+        LogDeposed(
+            _logger, SelfId, tenure.Term, Interlocked.Exchange(ref _endedBy, null) ?? "unknown");
     }
 
     private void Depose(Tenure tenure)
@@ -265,7 +266,7 @@ public sealed partial class RaftNode
 
         if (View.Tenure is { } tenure)
         {
-            _history.Expect("the disk of this node stands still");
+            ExpectEnd("the disk of this node stands still");
             Depose(tenure);
         }
 
@@ -364,6 +365,7 @@ public sealed partial class RaftNode
     private static partial void LogDiskStandsStill(
         ILogger logger, int nodeId, long busyMs, long term);
 
-    [LoggerMessage(112, LogLevel.Information, "node {NodeId} lost leadership of term {Term}")]
-    private static partial void LogDeposed(ILogger logger, int nodeId, long term);
+    [LoggerMessage(112, LogLevel.Information,
+        "node {NodeId} lost leadership of term {Term}: {Cause}")]
+    private static partial void LogDeposed(ILogger logger, int nodeId, long term, string cause);
 }

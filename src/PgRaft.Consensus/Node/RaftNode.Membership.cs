@@ -102,7 +102,8 @@ public sealed partial class RaftNode
             EndChange();
         }
 
-        LogAdded(_logger, member.NodeId, member.Host, member.Port);
+        LogAdded(
+            _logger, member.NodeId, member.Host, member.Port, Membership.Active.Count);
     }
 
     /// <inheritdoc/>
@@ -137,7 +138,7 @@ public sealed partial class RaftNode
             EndChange();
         }
 
-        LogRemoved(_logger, nodeId);
+        LogRemoved(_logger, nodeId, Membership.Active.Count);
         await TellRemovedAsync(member, token).ConfigureAwait(false);
     }
 
@@ -409,11 +410,13 @@ public sealed partial class RaftNode
     [LoggerMessage(121, LogLevel.Information, "cluster \"{ClusterId}\" founded by node {NodeId}")]
     private static partial void LogFounded(ILogger logger, string clusterId, int nodeId);
 
-    [LoggerMessage(122, LogLevel.Information, "node {NodeId} at {Host}:{Port} added")]
-    private static partial void LogAdded(ILogger logger, int nodeId, string host, int port);
+    [LoggerMessage(122, LogLevel.Information,
+        "node {NodeId} at {Host}:{Port} added: {Members} members")]
+    private static partial void LogAdded(
+        ILogger logger, int nodeId, string host, int port, int members);
 
-    [LoggerMessage(123, LogLevel.Information, "node {NodeId} removed")]
-    private static partial void LogRemoved(ILogger logger, int nodeId);
+    [LoggerMessage(123, LogLevel.Information, "node {NodeId} removed: {Members} members")]
+    private static partial void LogRemoved(ILogger logger, int nodeId, int members);
 
     [LoggerMessage(124, LogLevel.Information, "node {NodeId} is at {Host}:{Port} from now on")]
     private static partial void LogMoved(ILogger logger, int nodeId, string host, int port);

@@ -109,7 +109,9 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             await _listener.StartAsync(_options.ListenAddress, _options.Self.Port, token)
                 .ConfigureAwait(false);
             await StartEngineAsync(token).ConfigureAwait(false);
-            LogStarted(_logger, SelfId, _options.Self.Host, _options.Self.Port, Log.Term);
+            LogStarted(
+                _logger, SelfId, _options.ListenAddress, _options.Self.Port, _options.Self.Host,
+                Log.Term, Disk.Log.LastIndex);
             SayIfRemoved();
             CompareOwnAddress();
         }
@@ -322,9 +324,11 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     }
 
     [LoggerMessage(101, LogLevel.Information,
-        "node {NodeId} started, listening on {Host}:{Port}, term {Term}")]
+        "node {NodeId} started, listening on {ListenAddress}:{Port} for peers that dial {Host}, "
+        + "term {Term}, log up to index {LastIndex}")]
     private static partial void LogStarted(
-        ILogger logger, int nodeId, string host, int port, long term);
+        ILogger logger, int nodeId, string listenAddress, int port, string host, long term,
+        long lastIndex);
 
     [LoggerMessage(103, LogLevel.Warning, "a damaged snapshot was passed over: {What}")]
     private static partial void LogDamagedSnapshot(ILogger logger, string what);

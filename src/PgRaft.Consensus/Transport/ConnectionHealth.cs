@@ -11,6 +11,7 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
     private readonly Lock _gate = new();
     private string? _refusal;
     private bool _failing;
+    private long _failingSinceMs;
     private int _failures;
     private volatile string? _lastError;
 
@@ -34,8 +35,7 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
                 return;
             }
 
-            _failing = true;
-            _refusal = null;
+            Begin(null);
         }
 
         Say(reason);
@@ -53,8 +53,7 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
                 return;
             }
 
-            _failing = true;
-            _refusal = reason;
+            Begin(reason);
         }
 
         Say(reason);
@@ -64,6 +63,7 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
     public void Restored()
     {
         _lastError = null;
+        double seconds;
         lock (_gate)
         {
             if (!_failing)
@@ -73,9 +73,22 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
 
             _failing = false;
             _refusal = null;
+            seconds = (Environment.TickCount64 - _failingSinceMs) / 1000.0;
         }
 
-        LogRestored(logger, member.NodeId, member.Host, member.Port);
+        LogRestored(logger, member.NodeId, member.Host, member.Port, seconds);
+    }
+
+    // Under the lock. A reason that follows another does not begin the failure anew.
+    private void Begin(string? refusal)
+    {
+        if (!_failing)
+        {
+            _failingSinceMs = Environment.TickCount64;
+        }
+
+        _failing = true;
+        _refusal = refusal;
     }
 
     private void Count(string reason)
@@ -96,6 +109,7 @@ internal sealed partial class ConnectionHealth(MemberAddress member, ILogger log
         ILogger logger, int nodeId, string host, int port, string reason);
 
     [LoggerMessage(202, LogLevel.Information,
-        "connection to node {NodeId} at {Host}:{Port} restored")]
-    private static partial void LogRestored(ILogger logger, int nodeId, string host, int port);
+        "connection to node {NodeId} at {Host}:{Port} restored after {Seconds:F1} s")]
+    private static partial void LogRestored(
+        ILogger logger, int nodeId, string host, int port, double seconds);
 }

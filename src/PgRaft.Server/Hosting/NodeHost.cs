@@ -50,7 +50,8 @@ internal sealed class NodeHost : IAsyncDisposable
         _options = options;
         _createNode = createNode;
         _settings = new ServerSettings(options.MaxValueBytes, options.Debug);
-        _loggers = new SinkLoggerFactory(logs, () => _settings.IsDebug);
+        _loggers = new SinkLoggerFactory(
+            logs, () => _settings.IsDebug, TimeProvider.System);
         _logger = _loggers.CreateLogger("server");
         _publisher = new StatusPublisher(status, _counters);
         _publisher.Publish();
@@ -82,7 +83,8 @@ internal sealed class NodeHost : IAsyncDisposable
         {
             if (_stopping.IsCancellationRequested)
                 return;
-            _logger.Starting(_options.Node.Self.NodeId, _options.Node.ClusterId);
+            _logger.Starting(
+                _options.Node.Self.NodeId, _options.Node.ClusterId, _options.Node.Version);
             _http.Apply(_options.Http);
             await StartPartsAsync().ConfigureAwait(false);
             LogState();
@@ -146,8 +148,11 @@ internal sealed class NodeHost : IAsyncDisposable
     /// <summary>Logs the failure of a task that nobody waited for.</summary>
     public void ReportUnobserved(AggregateException failure)
     {
-        var level = UnobservedFailure.LevelOf(failure);
-        _loggers.CreateLogger("core").TaskFailed(level, failure);
+        var logger = _loggers.CreateLogger("core");
+        if (UnobservedFailure.IsEnding(failure))
+            logger.TaskEnded(failure);
+        else
+            logger.TaskFailed(failure);
     }
 
     /// <summary>The exception as an error with a status, whatever it was.</summary>

@@ -19,7 +19,6 @@ internal sealed class HttpApplication(HttpRoutes routes, ILogger logger)
         + "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
         + "frame-ancestors 'none'";
 
-    private readonly RateLimit _failures = new(TimeSpan.FromMinutes(1));
 
     public IFeatureCollection CreateContext(IFeatureCollection contextFeatures) => contextFeatures;
 
@@ -55,8 +54,7 @@ internal sealed class HttpApplication(HttpRoutes routes, ILogger logger)
         }
         catch (Exception e)
         {
-            if (_failures.ShouldReport(out _))
-                logger.HttpFailed(e, request.Path);
+            logger.HttpFailed(e, request.Path);
             return HttpAnswer.Text(HttpAnswer.InternalError, "internal error\n");
         }
     }

@@ -9,9 +9,11 @@ internal static class ErrorText
 {
     /// <summary>"message: detail. Hint", of which the last two may be missing; for an exception
     /// that nobody expected its type and message.</summary>
-    public static string Of(Exception exception) => exception is PgraftException error
-        ? WithHint(error.Detail is null ? error.Message : $"{error.Message}: {error.Detail}", error)
-        : $"{exception.GetType().Name}: {exception.Message}";
+    public static string Of(Exception exception) => LogText.OneLine(
+        exception is PgraftException error
+            ? WithHint(
+                error.Detail is null ? error.Message : $"{error.Message}: {error.Detail}", error)
+            : $"{exception.GetType().Name}: {exception.Message}");
 
     private static string WithHint(string text, PgraftException error)
     {

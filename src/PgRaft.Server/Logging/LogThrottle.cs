@@ -1,6 +1,6 @@
 // Bounds how often one event is logged, so that no fault, however it repeats, fills the server's
-// log.
-// Errors and debug records are not bounded: the first end something, the second were asked for.
+// log. Errors too: what ends the node is not one of them, for the worker's main thread reports
+// that. Debug records are not bounded: they were asked for.
 // Threading: any thread; one short lock. Failure: none; what is left out is counted, and said with
 // the next record of the event.
 using Microsoft.Extensions.Logging;
@@ -19,12 +19,12 @@ internal sealed class LogThrottle(TimeProvider clock)
 
     /// <summary>Whether a record may be written now.</summary>
     /// <param name="level">Its level.</param>
-    /// <param name="eventId">Its event; 0 is not bounded, for it is no event of ours.</param>
+    /// <param name="eventId">Its event; what has none is bounded together.</param>
     /// <param name="leftOut">Records of the event that were not written since the last one.</param>
     public bool MayWrite(LogLevel level, int eventId, out long leftOut)
     {
         leftOut = 0;
-        if (eventId == 0 || level is not (LogLevel.Information or LogLevel.Warning))
+        if (level < LogLevel.Information)
             return true;
         lock (_gate)
         {

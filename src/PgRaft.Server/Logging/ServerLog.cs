@@ -6,8 +6,10 @@ namespace PgRaft.Server.Logging;
 
 internal static partial class ServerLog
 {
-    [LoggerMessage(2000, LogLevel.Information, "node {NodeId} of cluster {ClusterId} is starting")]
-    public static partial void Starting(this ILogger logger, int nodeId, string clusterId);
+    [LoggerMessage(2000, LogLevel.Information,
+        "node {NodeId} of cluster {ClusterId} is starting, pgraft {Version}")]
+    public static partial void Starting(
+        this ILogger logger, int nodeId, string clusterId, string version);
 
     [LoggerMessage(2001, LogLevel.Information, "node {NodeId} is {State}")]
     public static partial void StateChanged(this ILogger logger, int nodeId, string state);
@@ -49,9 +51,6 @@ internal static partial class ServerLog
     [LoggerMessage(2021, LogLevel.Debug, "automatic compaction did not go through")]
     public static partial void CompactionFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(2030, LogLevel.Warning, "settings were not taken over")]
-    public static partial void ReloadFailed(this ILogger logger, Exception exception);
-
     [LoggerMessage(2050, LogLevel.Information, "serving HTTP at {Address}:{Port}")]
     public static partial void HttpListening(this ILogger logger, string address, int port);
 
@@ -69,6 +68,9 @@ internal static partial class ServerLog
 
     // The failure is part of the text, so that its stack is there without debugging: nobody else
     // reports it.
-    [LoggerMessage(EventId = 2040, Message = "a task failed that nobody waited for: {Failure}")]
-    public static partial void TaskFailed(this ILogger logger, LogLevel level, object failure);
+    [LoggerMessage(2040, LogLevel.Error, "a task failed that nobody waited for: {Failure}")]
+    public static partial void TaskFailed(this ILogger logger, object failure);
+
+    [LoggerMessage(2041, LogLevel.Debug, "a task ended that nobody waited for: {Failure}")]
+    public static partial void TaskEnded(this ILogger logger, object failure);
 }

@@ -7,9 +7,10 @@ using Microsoft.Extensions.Logging;
 
 namespace PgRaft.Server.Logging;
 
-internal sealed class SinkLoggerFactory(ILogSink sink, Func<bool> isDebug) : ILoggerFactory
+internal sealed class SinkLoggerFactory(ILogSink sink, Func<bool> isDebug, TimeProvider clock)
+    : ILoggerFactory
 {
-    private readonly LogThrottle _throttle = new(TimeProvider.System);
+    private readonly LogThrottle _throttle = new(clock);
     private readonly ConcurrentDictionary<string, ILogger> _loggers = new(StringComparer.Ordinal);
 
     public ILogger CreateLogger(string categoryName) =>
@@ -49,7 +50,7 @@ internal sealed class SinkLoggerFactory(ILogSink sink, Func<bool> isDebug) : ILo
                 return;
             if (!throttle.MayWrite(logLevel, eventId.Id, out long leftOut))
                 return;
-            string text = Text(formatter(state, exception), exception);
+            string text = LogText.OneLine(Text(formatter(state, exception), exception));
             if (leftOut > 0)
                 text += FormattableString.Invariant($" ({leftOut} more like this were left out)");
             sink.Write(logLevel, eventId.Id, category, text);

@@ -11,7 +11,6 @@ namespace PgRaft.Server.Sockets;
 internal sealed class ConnectionTroubles(ILogger logger)
 {
     private readonly RateLimit _malformed = new(TimeSpan.FromMinutes(1));
-    private readonly RateLimit _failed = new(TimeSpan.FromMinutes(1));
 
     public long MalformedFrames => _malformed.Total;
 
@@ -28,8 +27,7 @@ internal sealed class ConnectionTroubles(ILogger logger)
                 // The client has gone, or the server stops: nothing to tell anybody.
                 break;
             default:
-                if (_failed.ShouldReport(out _))
-                    logger.ConnectionFailed(exception);
+                logger.ConnectionFailed(exception);
                 break;
         }
     }

@@ -1,4 +1,4 @@
-using Microsoft.Extensions.Logging;
+using System.Text;
 
 using PgRaft.Core;
 using PgRaft.Server.Logging;
@@ -27,19 +27,63 @@ public class LogTextTests
     public void An_unexpected_exception_is_named() => Assert.Equal(
         "InvalidOperationException: odd", ErrorText.Of(new InvalidOperationException("odd")));
 
-    public static TheoryData<Exception[], LogLevel> Unobserved => new()
+    [Theory]
+    [InlineData("plain text", "plain text")]
+    [InlineData("größer € 🐘", "größer € 🐘")]
+    [InlineData("one\ntwo", "one two")]
+    [InlineData("one\r\n   at Two()\n   at Three()", "one at Two() at Three()")]
+    [InlineData("\n first and last \n", "first and last ")]
+    [InlineData("a \n b", "a b")]
+    [InlineData("a\0b\tc\u001b[2Jd\u007fe\u009bf", "a b c [2Jd e f")]
+    [InlineData("a\u2028b\u2029c\u0085d", "a b c d")]
+    [InlineData("a\u202eb\ufeffc", "a b c")]
+    [InlineData("", "")]
+    public void A_text_becomes_one_line(string text, string expected) =>
+        Assert.Equal(expected, LogText.OneLine(text));
+
+    // What is no character at all is replaced, so that UTF-8 can be made of it.
+    [Fact]
+    public void Half_a_character_becomes_the_mark_of_one() =>
+        Assert.Equal("a\ufffdb", LogText.OneLine("a\ud800b"));
+
+    [Theory]
+    [InlineData("x", LogText.MaxBytes, LogText.MaxBytes)]
+    [InlineData("x", LogText.MaxBytes + 1, LogText.MaxBytes)]
+    [InlineData("ä", LogText.MaxBytes / 2, LogText.MaxBytes)]
+    [InlineData("ä", 5000, LogText.MaxBytes - 1)]
+    [InlineData("🐘", 5000, LogText.MaxBytes - 1)]
+    [InlineData("\n", 5000, 0)]
+    public void A_long_text_is_cut_at_a_character(string part, int count, int expectedBytes)
     {
-        { [new ObjectDisposedException("engine")], LogLevel.Debug },
-        { [new OperationCanceledException(), new TaskCanceledException()], LogLevel.Debug },
-        { [new AggregateException(new ObjectDisposedException("engine"))], LogLevel.Debug },
-        { [new IOException()], LogLevel.Error },
-        { [new ObjectDisposedException("engine"), new IOException()], LogLevel.Error },
-        { [new AggregateException(new OperationCanceledException(), new IOException())],
-            LogLevel.Error },
+        string text = string.Concat(Enumerable.Repeat(part, count));
+
+        string line = LogText.OneLine(text);
+
+        Assert.Equal(expectedBytes, Encoding.UTF8.GetByteCount(line));
+        string kept = line.TrimEnd('…');
+        Assert.StartsWith(kept, text, StringComparison.Ordinal);
+        Assert.Equal(0, kept.Length % part.Length);
+        Assert.Equal(expectedBytes > 0 && kept != text, line.EndsWith('…'));
+    }
+
+    [Fact]
+    public void An_error_is_one_line_however_it_was_worded() => Assert.Equal(
+        "no room: on /a b. Make some.",
+        ErrorText.Of(new PgraftException(
+            StatusCode.DiskFull, "no\nroom", "on /a\r\n b", "Make\tsome.")));
+
+    public static TheoryData<Exception[], bool> Unobserved => new()
+    {
+        { [new ObjectDisposedException("engine")], true },
+        { [new OperationCanceledException(), new TaskCanceledException()], true },
+        { [new AggregateException(new ObjectDisposedException("engine"))], true },
+        { [new IOException()], false },
+        { [new ObjectDisposedException("engine"), new IOException()], false },
+        { [new AggregateException(new OperationCanceledException(), new IOException())], false },
     };
 
     [Theory]
     [MemberData(nameof(Unobserved), DisableDiscoveryEnumeration = true)]
-    public void A_task_that_only_ended_is_no_error(Exception[] inner, LogLevel expected) =>
-        Assert.Equal(expected, UnobservedFailure.LevelOf(new AggregateException(inner)));
+    public void A_task_that_only_ended_is_no_error(Exception[] inner, bool expected) =>
+        Assert.Equal(expected, UnobservedFailure.IsEnding(new AggregateException(inner)));
 }

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 
 using PgRaft.Core;
 using PgRaft.Server.Hosting;
+using PgRaft.Server.Logging;
 using PgRaft.Server.Protocol;
 using PgRaft.Server.Tests.Fakes;
 
@@ -189,6 +190,22 @@ public class RequestSocketTests
         Assert.Equal("InvalidCastException: odd", answer.Detail);
         Assert.Contains(
             host.Log.Records, r => r.EventId == 2015 && r.Level == LogLevel.Error);
+    }
+
+    // The clients of a defect may be many; each has its answer, but not the log.
+    [Fact]
+    public async Task An_unexpected_exception_that_repeats_does_not_fill_the_log()
+    {
+        await using var host = await TestHost.StartAsync();
+        host.Node.OnReadBarrier = _ => throw new InvalidCastException("odd");
+        using var client = host.Connect();
+        for (int i = 0; i < 3 * LogThrottle.MaxRecords; i++)
+        {
+            var answer = await client.CallAsync(RequestCode.KvGet, "k", true);
+            Assert.Equal(StatusCode.Internal, answer.Status);
+        }
+
+        Assert.Equal(LogThrottle.MaxRecords, host.Log.Records.Count(r => r.EventId == 2015));
     }
 
     [Fact]
