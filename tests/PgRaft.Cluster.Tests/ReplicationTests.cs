@@ -1,11 +1,13 @@
 // What a client of a healthy cluster of three relies on: any node serves, all agree, errors on a
-// follower are clear, and the server's own operations (reload, drop extension) do no harm.
+// follower are clear, and the server's own operations (reload, drop extension) do no harm. Nothing
+// of it is worth a line in the server log.
 //
 // Threading: the tests share one cluster and run one after the other.
 
 using System.Diagnostics;
 using System.Text.Json;
 using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
@@ -20,6 +22,11 @@ public sealed class ReplicationTests : ServerTest, IClassFixture<SharedCluster>
         ArgumentNullException.ThrowIfNull(shared);
         _cluster = shared.Cluster;
         Watch(_cluster);
+    }
+
+    protected override void Check()
+    {
+        Assert.All(_cluster.Servers, s => QuietLog.Check(s, _cluster.Servers.Count));
     }
 
     [Fact]

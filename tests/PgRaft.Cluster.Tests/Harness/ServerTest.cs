@@ -44,6 +44,11 @@ public abstract class ServerTest : IAsyncDisposable
         _owned.Add(resource);
     }
 
+    /// <summary>What every test of the class asserts at its end, unless it has failed.</summary>
+    protected virtual void Check()
+    {
+    }
+
     /// <summary>Adds a line to the test's output.</summary>
     protected static void Note(string text)
     {
@@ -66,5 +71,9 @@ public abstract class ServerTest : IAsyncDisposable
         }
 
         GC.SuppressFinalize(this);
+        if (TestContext.Current.TestState?.Result != TestResult.Failed)
+        {
+            Check();
+        }
     }
 }
