@@ -64,7 +64,7 @@ public sealed unsafe class LogRingTests : IDisposable
     public void The_longest_text_of_an_event_fits_with_what_is_said_after_it()
     {
         string text = new string('t', LogText.MaxBytes)
-            + $" ({long.MaxValue} more like this were left out)";
+            + $" ({long.MaxValue} more like it were left out)";
         _ring.Write(LogLevel.Error, 1, "c", text);
         var record = default(PgraftLogRecord);
         Assert.True(_ring.TryTake(&record));

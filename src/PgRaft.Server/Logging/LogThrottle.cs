@@ -1,13 +1,15 @@
 // Bounds how often one event is logged, so that no fault, however it repeats, fills the server's
 // log. Errors too: what ends the node is not one of them, for the worker's main thread reports
 // that. Debug records are not bounded: they were asked for.
-// Threading: any thread; one short lock. Failure: none; what is left out is counted, and said with
-// the next record of the event.
+//
+// What is left out is counted, and the last of it is written when the minute is over, so that the
+// log says how often a fault came also when it does not come again.
+// Threading: any thread; one short lock, and a timer while something is left out. Failure: none.
 using Microsoft.Extensions.Logging;
 
 namespace PgRaft.Server.Logging;
 
-internal sealed class LogThrottle(TimeProvider clock)
+internal sealed class LogThrottle(TimeProvider clock) : IDisposable
 {
     /// <summary>Records of one event within <see cref="Window"/>.</summary>
     public const int MaxRecords = 20;
@@ -20,45 +22,84 @@ internal sealed class LogThrottle(TimeProvider clock)
     /// <summary>Whether a record may be written now.</summary>
     /// <param name="level">Its level.</param>
     /// <param name="eventId">Its event; what has none is bounded together.</param>
-    /// <param name="leftOut">Records of the event that were not written since the last one.</param>
-    public bool MayWrite(LogLevel level, int eventId, out long leftOut)
+    /// <param name="writeLater">Otherwise, if it is the last of the minute, writes it at the
+    /// minute's end; gets the number of those that were left out before it.</param>
+    public bool MayWrite(LogLevel level, int eventId, Action<long> writeLater)
     {
-        leftOut = 0;
         if (level < LogLevel.Information)
             return true;
         lock (_gate)
         {
             if (!_buckets.TryGetValue(eventId, out var bucket))
-                _buckets[eventId] = bucket = new Bucket(clock.GetTimestamp());
-            return bucket.TryTake(clock, out leftOut);
+                _buckets[eventId] = bucket = new Bucket(clock, _gate);
+            return bucket.TryTake(writeLater);
         }
     }
 
-    private sealed class Bucket(long began)
+    /// <summary>Writes nothing later any more.</summary>
+    public void Dispose()
     {
-        private long _began = began;
+        lock (_gate)
+        {
+            foreach (var bucket in _buckets.Values)
+                bucket.Timer?.Dispose();
+        }
+    }
+
+    // Under the gate, but for what the timer writes.
+    private sealed class Bucket(TimeProvider clock, Lock gate)
+    {
+        private long _began = clock.GetTimestamp();
         private int _count;
         private long _leftOut;
+        private Action<long>? _last;
 
-        public bool TryTake(TimeProvider clock, out long leftOut)
+        public ITimer? Timer { get; private set; }
+
+        public bool TryTake(Action<long> writeLater)
         {
-            leftOut = 0;
-            if (clock.GetElapsedTime(_began) >= Window)
+            var age = clock.GetElapsedTime(_began);
+            if (age >= Window && _leftOut == 0)
+                Begin(0);
+            if (_count < MaxRecords)
             {
-                _began = clock.GetTimestamp();
-                _count = 0;
+                _count++;
+                return true;
             }
 
-            if (_count >= MaxRecords)
+            _last = writeLater;
+            if (_leftOut++ == 0)
+                EndIn(Window - age);
+            return false;
+        }
+
+        private void Begin(int count)
+        {
+            _began = clock.GetTimestamp();
+            _count = count;
+        }
+
+        private void EndIn(TimeSpan time)
+        {
+            Timer ??= clock.CreateTimer(
+                _ => End(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            Timer.Change(time, Timeout.InfiniteTimeSpan);
+        }
+
+        private void End()
+        {
+            Action<long>? write;
+            long besides;
+            lock (gate)
             {
-                _leftOut++;
-                return false;
+                write = _last;
+                besides = _leftOut - 1;
+                _last = null;
+                _leftOut = 0;
+                Begin(1);
             }
 
-            _count++;
-            leftOut = _leftOut;
-            _leftOut = 0;
-            return true;
+            write?.Invoke(besides);
         }
     }
 }

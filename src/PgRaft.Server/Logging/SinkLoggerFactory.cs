@@ -19,10 +19,7 @@ internal sealed class SinkLoggerFactory(ILogSink sink, Func<bool> isDebug, TimeP
     public void AddProvider(ILoggerProvider provider) =>
         throw new NotSupportedException("The core has one sink.");
 
-    public void Dispose()
-    {
-        // Loggers hold nothing; the interface asks for the method.
-    }
+    public void Dispose() => _throttle.Dispose();
 
     private sealed class SinkLogger(
         string category, ILogSink sink, LogThrottle throttle, Func<bool> isDebug)
@@ -48,12 +45,16 @@ internal sealed class SinkLoggerFactory(ILogSink sink, Func<bool> isDebug, TimeP
         {
             if (!IsEnabled(logLevel))
                 return;
-            if (!throttle.MayWrite(logLevel, eventId.Id, out long leftOut))
-                return;
-            string text = LogText.OneLine(Text(formatter(state, exception), exception));
-            if (leftOut > 0)
-                text += FormattableString.Invariant($" ({leftOut} more like this were left out)");
-            sink.Write(logLevel, eventId.Id, category, text);
+            if (throttle.MayWrite(logLevel, eventId.Id, Write))
+                Write(0);
+
+            void Write(long leftOut)
+            {
+                string text = LogText.OneLine(Text(formatter(state, exception), exception));
+                if (leftOut > 0)
+                    text += FormattableString.Invariant($" ({leftOut} more like it were left out)");
+                sink.Write(logLevel, eventId.Id, category, text);
+            }
         }
 
         private string Text(string text, Exception? exception)

@@ -2,6 +2,7 @@ using System.Text;
 
 using PgRaft.Core;
 using PgRaft.Server.Logging;
+using PgRaft.Server.Tests.Fakes;
 
 using Xunit;
 
@@ -71,6 +72,29 @@ public class LogTextTests
         "no room: on /a b. Make some.",
         ErrorText.Of(new PgraftException(
             StatusCode.DiskFull, "no\nroom", "on /a\r\n b", "Make\tsome.")));
+
+    // With debugging on, the stack is part of it.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_record_is_one_line_whatever_was_sent(bool isDebug)
+    {
+        var log = new LogRecorder();
+        using var factory = new SinkLoggerFactory(log, () => isDebug, TimeProvider.System);
+        var failure = Assert.Throws<IOException>(ThrowLines);
+
+        factory.CreateLogger("x").HttpFailed(failure, "/a\nLOG:  pgraft: [111] b\u001b[2J");
+
+        string text = Assert.Single(log.Records).Text;
+        Assert.StartsWith(
+            "the HTTP request for /a LOG:  pgraft: [111] b [2J failed: ", text,
+            StringComparison.Ordinal);
+        Assert.Contains("IOException: bad reason", text, StringComparison.Ordinal);
+        Assert.DoesNotContain(text, char.IsControl);
+        Assert.Equal(isDebug, text.Contains(" at PgRaft.", StringComparison.Ordinal));
+    }
+
+    private static void ThrowLines() => throw new IOException("bad\r\nreason");
 
     public static TheoryData<Exception[], bool> Unobserved => new()
     {
