@@ -76,6 +76,11 @@ public sealed partial class RaftNode
         {
             ExpectEnd("the node stops");
         }
+        else if (_lease.CededTerm == tenure.Term)
+        {
+            // The engine may step down before the term of who was let stand is in the log.
+            _history.Expect("this node gave up leadership to hand it over");
+        }
         else if (Log.Term > tenure.Term)
         {
             ExpectEnd($"another member began term {Log.Term}");
