@@ -8,7 +8,7 @@
 #
 # --tests also installs what tests need to cut servers off from one another, and
 # chromium for the status page, and fetches Prometheus, HAProxy and pgbouncer; where
-# that is not possible it says so, and those tests are skipped.
+# that is not possible it says so, and those tests fail.
 # --bench also fetches etcd, which `make bench` compares with.
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -136,8 +136,7 @@ test_packages_missing()
 }
 
 # What tests need to cut the network between servers, and to look at the status
-# page.  They are skipped without, and say so; so a machine where it cannot be
-# installed is no reason to fail.
+# page.  They fail without, and say what to install; the others are run even so.
 install_test_tools()
 {
     local -a packages
@@ -189,7 +188,7 @@ with_dependencies()
     apt-get install -s --no-install-recommends "$1" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p'
 }
 
-# What watches pgraft in tests.  They are skipped without, and say so.
+# What watches pgraft in tests.  They fail without, and say what to install.
 fetch_monitoring_tools()
 {
     local tool target=$PGRAFT_ROOT/artifacts/tools

@@ -32,13 +32,11 @@ internal sealed class Background : IDisposable
         }
     }
 
-    /// <summary>Starts a program of Debian's, or the one that build/setup.sh has unpacked; skips
-    /// the test where there is neither.</summary>
+    /// <summary>Starts a program of Debian's, or the one that build/setup.sh has unpacked.
+    /// </summary>
     public static Background Start(string program, params string[] arguments)
     {
-        var unpacked = Path.Combine(TestRun.Top, "artifacts/tools");
-        var file = File.Exists(program) ? program : unpacked + program;
-        Assert.SkipUnless(File.Exists(file), $"{program} is not installed");
+        var file = InstalledTool.Find(program);
         var start = new ProcessStartInfo(file, arguments)
         {
             RedirectStandardOutput = true,
@@ -48,7 +46,7 @@ internal sealed class Background : IDisposable
         {
             // Debian's name of the machine is one directory below.
             start.Environment["LD_LIBRARY_PATH"] = string.Join(
-                ':', Directory.GetDirectories(Path.Combine(unpacked, "usr/lib")));
+                ':', Directory.GetDirectories(Path.Combine(InstalledTool.Unpacked, "usr/lib")));
         }
 
         return new Background(Process.Start(start)!);

@@ -136,7 +136,9 @@ public partial class MetricListTests
         string program = File.Exists(installed)
             ? installed
             : Path.Combine(Root(), "artifacts/tools" + installed);
-        Assert.SkipUnless(File.Exists(program), "promtool is not installed");
+        Assert.True(
+            File.Exists(program),
+            "promtool is not installed: run build/setup.sh --tests, or install prometheus");
         using var process = Process.Start(new ProcessStartInfo(program, arguments)
         {
             RedirectStandardInput = true,
