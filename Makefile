@@ -6,7 +6,7 @@
 # setup, demo and test work before they are installed.
 
 PG_CONFIG ?= pg_config
-SHIM_OBJECTS := pgraft guc guc_check initial_cluster shmem worker core_loader core_wire core_client \
+SHIM_OBJECTS := pgraft guc guc_check guc_findings initial_cluster shmem worker core_loader core_wire core_client \
 	status_map log_bridge sql_result sql_status sql_cluster sql_log sql_kv \
 	sql_recovery sql_health sql_settings
 
@@ -52,7 +52,7 @@ export PG_CONFIG
 
 .DEFAULT_GOAL := all
 .PHONY: all help shim core install uninstall setup stage demo test test-long chaos fault-runs mutations \
-	verify fix bench clean check-headers check-dotnet
+	pictures verify fix bench clean check-headers check-dotnet
 
 all: shim core ## build the shim and the core
 
@@ -128,6 +128,12 @@ chaos: ## real servers under faults (SECONDS=60 SEED=random NODES=3 OPTIONS=--ke
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/chaos.sh $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(NODES),--nodes $(NODES)) $(OPTIONS)
+
+pictures: ## take the pictures of the status page in docs/monitoring anew
+	@$(TOP)/build/setup.sh --tests
+	@$(MAKE) --no-print-directory all
+	@$(TOP)/build/test.sh --tier cluster --filter '*StatusPagePicturesTests'
+	cp $(ARTIFACTS)/screenshots/status-page*.png $(TOP)/docs/monitoring/
 
 verify: ## check format, layering and style without writing
 	@$(TOP)/build/verify.sh

@@ -313,18 +313,12 @@ COMMENT ON VIEW pgraft.endpoint_health IS
 	'each member as this one has heard it: alive, when last, round trip, versions';
 
 CREATE VIEW pgraft.settings_check AS
-	WITH measured AS MATERIALIZED (SELECT * FROM pgraft.get_findings()),
-	findings AS (
-		SELECT subject, severity, finding, advice FROM measured
-		UNION ALL
-		SELECT name, 'warning', 'waits for a restart: the configuration has another value',
-			'Restart the server; one member at a time, the leader last.'
-		FROM pg_catalog.pg_settings WHERE name LIKE 'pgraft.%' AND pending_restart)
+	WITH findings AS MATERIALIZED (SELECT * FROM pgraft.get_findings())
 	SELECT s.name, pg_catalog.current_setting(s.name) AS value, f.severity, f.finding, f.advice
 	FROM pg_catalog.pg_settings s LEFT JOIN findings f ON f.subject = s.name
 	WHERE s.name LIKE 'pgraft.%'
 	UNION ALL
-	SELECT subject, value, severity, finding, advice FROM measured
+	SELECT subject, value, severity, finding, advice FROM findings
 	WHERE subject NOT LIKE 'pgraft.%'
 	UNION ALL
 	SELECT 'extension', e.extversion,

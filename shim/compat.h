@@ -21,6 +21,7 @@
 #include "storage/latch.h"
 #include "storage/shmem.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/tuplestore.h"
 #include "utils/wait_event.h"
 
@@ -52,6 +53,18 @@
 #else
 #define pgraft_new_wait_event(name) ((uint32) PG_WAIT_EXTENSION)
 #endif
+
+/* All settings, sorted by name; the array is a copy since 16. */
+static inline struct config_generic **
+pgraft_all_settings(int *count)
+{
+#if PG_VERSION_NUM >= 160000
+	return get_guc_variables(count);
+#else
+	*count = GetNumConfigOptions();
+	return get_guc_variables();
+#endif
+}
 
 #if PG_VERSION_NUM < 150000
 #define MAT_SRF_USE_EXPECTED_DESC 0x01

@@ -235,4 +235,5 @@ pgraft_fill_config(PgraftConfig *config)
 	config->metrics_enabled = metrics_enabled;
 	config->metrics_port = metrics_port;
 	config->metrics_address = metrics_address;
+	config->findings = pgraft_judge_settings(&config->findings_count);
 }

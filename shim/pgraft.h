@@ -61,6 +61,10 @@ extern bool pgraft_is_host(const char *host, size_t length);
 extern char *pgraft_data_dir_path(void);
 extern char *pgraft_socket_path(void);
 
+/* ---- guc_findings.c: what is to be said of them ---- */
+
+extern PgraftFinding *pgraft_judge_settings(int32 *count);
+
 /* ---- initial_cluster.c ---- */
 
 extern bool pgraft_check_initial_cluster(char **newval, void **extra, GucSource source);

@@ -22,7 +22,7 @@
 
 #include <stdint.h>
 
-#define PGRAFT_ABI_VERSION			2u
+#define PGRAFT_ABI_VERSION			3u
 
 #define PGRAFT_ERROR_TEXT_BYTES		512
 #define PGRAFT_LOG_TEXT_BYTES		1024
@@ -99,6 +99,17 @@ typedef struct PgraftHandshake
 } PgraftHandshake;
 
 /*
+ * What is to be said of a setting, judged by the shim (guc_findings.c).
+ */
+typedef struct PgraftFinding
+{
+	const char *subject;		/* name of the setting */
+	const char *severity;		/* notice, warning or critical */
+	const char *text;
+	const char *advice;
+} PgraftFinding;
+
+/*
  * Settings, given at start and again at every reload.  At a reload the core
  * takes over only what contract "reload" settings allow and ignores the rest.
  */
@@ -123,6 +134,7 @@ typedef struct PgraftConfig
 	int32_t		debug;			/* 0 or 1: emit debug records */
 	int32_t		metrics_enabled;	/* 0 or 1: serve HTTP */
 	int32_t		metrics_port;
+	int32_t		findings_count;
 	const char *cluster_id;
 	const char *address;		/* host or IP that peers dial */
 	const char *listen_address; /* host, IP or "*" */
@@ -130,6 +142,8 @@ typedef struct PgraftConfig
 	const char *initial_cluster;	/* "" or "1=host:port,..." */
 	const char *version;		/* of the extension, e.g. "1.0" */
 	const char *metrics_address;	/* host, IP or "*"; where HTTP is served */
+	const PgraftFinding *findings;	/* so many as findings_count; taken over at a
+									 * reload, too */
 } PgraftConfig;
 
 /*

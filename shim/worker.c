@@ -29,6 +29,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "tcop/tcopprot.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define RESTART_SECONDS 2
@@ -171,16 +172,22 @@ start_core(void)
 static void
 reload(void)
 {
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "pgraft reload",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext caller;
 	PgraftConfig config;
 	sigset_t	old;
 	int32		status;
 
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	caller = MemoryContextSwitchTo(scratch);
 	fill_config(&config);
 	pgraft_block_signals(&old);
 	status = core.reload(&config);
 	pgraft_restore_signals(&old);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
 	if (status != PGRAFT_OK)
 		ereport(WARNING,
 				(errcode(pgraft_sqlstate(status)),

@@ -134,6 +134,9 @@ public sealed record FollowerProgress(
     /// <summary>Smoothed time it takes to answer an append, in ms; null = not measured in the last
     /// minute.</summary>
     public double? RoundTripMs { get; init; }
+
+    /// <summary>Where it is reached.</summary>
+    public MemberAddress? Address { get; init; }
 }
 
 /// <summary>How far a node that is to be added has come.</summary>

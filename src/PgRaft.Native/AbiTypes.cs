@@ -7,7 +7,7 @@ namespace PgRaft.Native;
 
 internal static class Abi
 {
-    public const uint Version = 2;
+    public const uint Version = 3;
     public const int ErrorTextBytes = 512;
     public const int LogTextBytes = 1024;
     public const int LogCategoryBytes = 64;
@@ -31,6 +31,15 @@ internal struct PgraftHandshake
 }
 
 [StructLayout(LayoutKind.Sequential)]
+internal unsafe struct PgraftFinding
+{
+    public byte* Subject;
+    public byte* Severity;
+    public byte* Text;
+    public byte* Advice;
+}
+
+[StructLayout(LayoutKind.Sequential)]
 internal unsafe struct PgraftConfig
 {
     public uint AbiVersion;
@@ -50,6 +59,7 @@ internal unsafe struct PgraftConfig
     public int Debug;
     public int MetricsEnabled;
     public int MetricsPort;
+    public int FindingsCount;
     public byte* ClusterId;
     public byte* Address;
     public byte* ListenAddress;
@@ -57,6 +67,7 @@ internal unsafe struct PgraftConfig
     public byte* InitialCluster;
     public byte* Version;
     public byte* MetricsAddress;
+    public PgraftFinding* Findings;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -6,6 +6,7 @@ using PgRaft.Consensus;
 using PgRaft.Core;
 using PgRaft.Server.Hosting;
 using PgRaft.Server.Http;
+using PgRaft.Server.Requests;
 
 namespace PgRaft.Native;
 
@@ -38,6 +39,7 @@ internal static unsafe class ConfigReader
                 config->MetricsEnabled != 0,
                 CText.Read(config->MetricsAddress),
                 config->MetricsPort),
+            Findings = ReadFindings(config),
         };
         return options.Checked();
     }
@@ -54,6 +56,20 @@ internal static unsafe class ConfigReader
                     $"The core has ABI version {Abi.Version}, the extension {config->AbiVersion}."),
                 "Install both from the same build.");
         }
+    }
+
+    private static Finding[] ReadFindings(PgraftConfig* config)
+    {
+        var findings = new Finding[config->FindingsCount];
+        for (int i = 0; i < findings.Length; i++)
+        {
+            var finding = config->Findings[i];
+            findings[i] = new Finding(
+                CText.Read(finding.Subject), null, CText.Read(finding.Severity),
+                CText.Read(finding.Text), CText.Read(finding.Advice));
+        }
+
+        return findings;
     }
 
     private static RuntimeOptions ReadRuntime(PgraftConfig* config) => new()

@@ -81,6 +81,6 @@ internal static partial class CHeader
     [GeneratedRegex(@"^\s*(PGRAFT_\w+)\s*=", RegexOptions.Multiline)]
     private static partial Regex ConstantPattern();
 
-    [GeneratedRegex(@"^\s*(?:u?int\d+_t|const char|char)\s+\*?(\w+)", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^\s*(?:u?int\d+_t|const \w+|char)\s+\*?(\w+)", RegexOptions.Multiline)]
     private static partial Regex FieldPattern();
 }

@@ -4,6 +4,7 @@ using PgRaft.Consensus;
 using PgRaft.Core;
 using PgRaft.Native;
 using PgRaft.Server.Http;
+using PgRaft.Server.Requests;
 
 using Xunit;
 
@@ -73,6 +74,40 @@ public sealed unsafe class ConfigReaderTests : IDisposable
     {
         _config.ListenAddress = Text("*");
         Assert.Equal("*", Read().Node.ListenAddress);
+    }
+
+    [Fact]
+    public void Every_finding_arrives_in_its_place()
+    {
+        Assert.Empty(Read().Findings);
+        PgraftFinding[] findings =
+        [
+            new()
+            {
+                Subject = Text("pgraft.port"),
+                Severity = Text("warning"),
+                Text = Text("waits"),
+                Advice = Text("Restart."),
+            },
+            new()
+            {
+                Subject = Text("pgraft.data_dir"),
+                Severity = Text("notice"),
+                Text = Text("inside"),
+                Advice = Text("Move it."),
+            },
+        ];
+        fixed (PgraftFinding* first = findings)
+        {
+            _config.Findings = first;
+            _config.FindingsCount = findings.Length;
+            Assert.Equal(
+                [
+                    new Finding("pgraft.port", null, "warning", "waits", "Restart."),
+                    new Finding("pgraft.data_dir", null, "notice", "inside", "Move it."),
+                ],
+                Read().Findings);
+        }
     }
 
     [Fact]

@@ -18,6 +18,7 @@ public class LayoutTests
     private static readonly Dictionary<string, Type> Structs = new()
     {
         ["PgraftHandshake"] = typeof(PgraftHandshake),
+        ["PgraftFinding"] = typeof(PgraftFinding),
         ["PgraftConfig"] = typeof(PgraftConfig),
         ["PgraftStatus"] = typeof(PgraftStatus),
         ["PgraftLogRecord"] = typeof(PgraftLogRecord),

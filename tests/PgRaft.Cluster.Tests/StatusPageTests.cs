@@ -1,266 +1,186 @@
-// The status page in a real browser (chromium, headless): what it shows is what the
-// members say, on a large and on a small screen, and it is used without a mouse. Pictures of it are
-// left in artifacts/screenshots.
+// The status page in a real browser (chromium, headless): each field of the node, its log and its
+// history is what was done to the cluster, and what SQL says of it. Members and findings are
+// StatusPageMembersTests', how the page goes on by itself StatusPageLiveTests', how it is read
+// without eyes, without a mouse and on a phone StatusPageAccessTests'.
 //
-// Threading: one test. Failure: the page as the browser has it.
+// Threading: one test at a time, each with a cluster of its own. Failure: the page as it was.
 
 using System.Globalization;
-using System.Text.Json;
-using System.Text.RegularExpressions;
-using Microsoft.Playwright;
 using PgRaft.Cluster.Tests.Harness;
 using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
-public sealed partial class StatusPageTests : ServerTest
+public sealed class StatusPageTests : StatusPageTest
 {
-    private const int Points = 4;
+    private const string Iso = "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'";
 
-    // Keeps what the page is served, besides handing it on.
-    private const string KeepWhatIsServed = """
-        window.served = [];
-        const ask = window.fetch;
-        window.fetch = async (...what) => {
-          const answer = await ask(...what);
-          window.served.push(await answer.clone().json());
-          return answer;
-        };
-        """;
+    private const int KeyBytes = 7;
+    private const int ValueBytes = 30;
 
-    private static readonly string Pictures =
-        Path.Combine(TestRun.Top, "artifacts", "screenshots");
-
-    private readonly Dictionary<int, int> _ports = [];
-
+    // 43 keys; twelve of them were large at first, so that the log is more than one file; seven are
+    // put again, and three after the snapshot.
     [Fact]
-    public async Task The_page_shows_members_log_and_history()
+    public async Task What_is_stored_and_logged_is_what_was_put()
     {
-        var cluster = await ClusterAsync();
+        var begin = DateTimeOffset.UtcNow;
+        var cluster = await ClusterAsync(
+            3, configure: s => s.Settings["pgraft.max_log_entries"] = "10");
         var leader = await cluster.LeaderAsync();
-        await leader.PutAsync("key", "value");
-        var url = UrlOf(leader);
-
-        await using (var browser = await Browser.OpenAsync(url))
+        var up = DateTimeOffset.UtcNow;
+        await PutAsync(leader, 1, 12, 1_500_000);
+        await PutAsync(leader, 1, 40, ValueBytes);
+        await PutAsync(leader, 1, 7, ValueBytes);
+        await cluster.AgreedStateAsync();
+        foreach (var server in cluster.Servers)
         {
-            var page = browser.Page;
-            await Expect(page.GetByText("Well: this node leads and holds the lease"))
-                .ToBeVisibleAsync();
-            await Expect(page.GetByText($"test-cluster, node {leader.NodeId}")).ToBeVisibleAsync();
-            foreach (var server in cluster.Servers)
-            {
-                await Expect(Row(page, server)).ToContainTextAsync(
-                    FormattableString.Invariant($"127.0.0.1:{server.RaftPort}"));
-            }
-
-            await Expect(Row(page, leader)).ToContainTextAsync($"{leader.NodeId} (this)");
-            await Expect(Row(page, await cluster.FollowerAsync())).ToContainTextAsync("replicate");
-            await Expect(Row(page, leader)).ToContainTextAsync("1.0");
-            await Expect(page.Locator("#history")).ToContainTextAsync("this node won the election");
-            await Expect(Named(page, "Keys")).ToHaveTextAsync("1");
-            var term = await leader.ScalarAsync<long>("SELECT pgraft_get_term()");
-            await Expect(Named(page, "Term")).ToHaveTextAsync(
-                term.ToString(CultureInfo.InvariantCulture));
-            Assert.All(
-                browser.Requests, r => Assert.StartsWith(url, r, StringComparison.Ordinal));
-
-            // Live: no reload.
-            await leader.PutAsync("another", "value");
-            await Expect(Named(page, "Keys")).ToHaveTextAsync("2");
+            Assert.True(await server.ScalarAsync<long>("SELECT pgraft_snapshot()") >= 59);
         }
 
-        Directory.CreateDirectory(Pictures);
-        using var done = new CancellationTokenSource();
-        var load = WriteAsync(leader, done.Token);
-        await PictureAsync(url, "status-page.png", 1200, 1100, ColorScheme.Light);
-        await PictureAsync(url, "status-page-phone.png", 500, 1400, ColorScheme.Light);
-        await PictureAsync(url, "status-page-dark.png", 1200, 1100, ColorScheme.Dark);
-        await done.CancelAsync();
-        await load;
+        await PutAsync(leader, 41, 43, ValueBytes);
+        await cluster.AgreedStateAsync();
+
+        var revision = 62;
+        foreach (var server in new[] { leader, await cluster.FollowerAsync() })
+        {
+            await using var browser = await BrowserAsync(server);
+            var view = await PageView.UntilAsync(
+                browser.Page, "all keys",
+                v => v.Node.GetValueOrDefault("Revision") == $"{revision}");
+
+            Assert.Equal(("43", "1.6 kB"), (view.Node["Keys"], view.Node["Stored"]));
+            Assert.Equal(
+                43 * (KeyBytes + ValueBytes),
+                view.Served[^1].GetProperty("kv").GetProperty("bytes").GetInt64());
+            await IsAsInSqlAsync(server, view);
+            Assert.InRange(DateTimeOffset.Parse(
+                view.Node["Worker started"], CultureInfo.InvariantCulture), begin, up);
+            Assert.Equal(
+                server == leader
+                    ? "Well: this node leads and holds the lease"
+                    : $"Well: this node follows node {leader.NodeId}",
+                view.Verdict);
+            Assert.All(browser.Requests, r => Assert.StartsWith(
+                UrlOf(server), r, StringComparison.Ordinal));
+
+            // Live: no reload.
+            await leader.PutAsync("one more", "");
+            await leader.ScalarAsync<bool>("SELECT pgraft_kv_delete('one more')");
+            revision += 2;
+            await PageView.UntilAsync(
+                browser.Page, "two revisions more", v => v.Node["Revision"] == $"{revision}");
+        }
+    }
+
+    [Fact]
+    public async Task The_history_is_the_failover_that_was()
+    {
+        var cluster = await ClusterAsync(3);
+        var first = await cluster.LeaderAsync();
+        var before = DateTimeOffset.UtcNow;
+        await first.KillAsync();
+        var second = await cluster.LeaderAsync();
+        var after = DateTimeOffset.UtcNow;
+
+        await using var browser = await BrowserAsync(second);
+        var view = await PageView.UntilAsync(browser.Page, "a history", v => v.History.Length > 1);
+
+        Assert.Equal(
+            await second.RowsAsync(
+                $"SELECT to_char(to_timestamp(at / 1000.0) AT TIME ZONE 'UTC', {Iso}), role, term, "
+                + "CASE leader WHEN 0 THEN 'none known' ELSE 'node ' || leader END, cause "
+                + "FROM pgraft.get_leadership_changes() WITH ORDINALITY "
+                + "AS c(at, role, term, leader, cause, n) ORDER BY n DESC"),
+            view.History.Select(row => string.Join('|', row.Values)));
+        var won = view.History[0];
+        Assert.Equal(
+            ("leader", view.Node["Term"], $"node {second.NodeId}", "this node won the election"),
+            (won["Role"], won["Term"], won["Leader"], won["Cause"]));
+        Assert.InRange(
+            DateTimeOffset.Parse(won["Time"], CultureInfo.InvariantCulture),
+            before.AddMilliseconds(-1), after);
+        Assert.Equal(won["Time"], view.Node["Since"]);
+
+        // It hands over, and knows that it did.
+        var third = cluster.Running().First(s => s != second);
+        Assert.True(await second.ScalarAsync<bool>(
+            "SELECT pgraft_transfer_leadership($1)", third.NodeId));
+        await PageView.UntilAsync(
+            browser.Page, "the transfer",
+            v => v.History.Any(row => (row["Role"], row["Cause"])
+                == ("follower", "this node gave up leadership to hand it over")));
+
+        // Of its predecessor it had heard, and then no more.
+        Assert.Contains(view.History, row => row["Leader"] == $"node {first.NodeId}");
+        Assert.Equal("the node started", view.History[^1]["Cause"]);
     }
 
     // Only the leader measures how far the others are.
     [Fact]
     public async Task A_followers_page_says_what_it_does_not_know_of_the_others()
     {
-        var cluster = await ClusterAsync();
+        const string Unknown = "not known here";
+        var cluster = await ClusterAsync(3);
         var follower = await cluster.FollowerAsync();
         var leader = await cluster.LeaderAsync();
-
-        await using var browser = await Browser.OpenAsync(UrlOf(follower));
-        var page = browser.Page;
-        await Expect(page.Locator("#members tr")).ToHaveCountAsync(3);
-
-        const string Unknown = "not known here";
-        var rows = new Dictionary<string, string[]>();
-        foreach (var row in await page.Locator("#members tr").AllAsync())
-        {
-            string[] cells = [.. await row.Locator("td").AllInnerTextsAsync()];
-            rows.Add(cells[0].Split(' ')[0], cells);
-        }
-
-        // Answers, lag, last contact, round trip, replication.
-        Assert.Equal(cluster.Servers.Count, rows.Count);
-        Assert.Equal(
-            ["yes", "–", "–", "–", "–"], rows[$"{follower.NodeId}"][3..8]);
-        var ofLeader = rows[$"{leader.NodeId}"];
-        Assert.Equal(("leader", "yes", Unknown), (ofLeader[2], ofLeader[3], ofLeader[4]));
-        Assert.Matches("^[0-9.]+ ms$", ofLeader[5]);
-        Assert.Equal([Unknown, Unknown], ofLeader[6..8]);
         var third = cluster.Servers.First(s => s != follower && s != leader);
-        Assert.Equal([Unknown, Unknown], rows[$"{third.NodeId}"][3..5]);
-        await Expect(page.GetByText($"see the page of node {leader.NodeId}."))
-            .ToBeVisibleAsync();
-    }
 
-    [Fact]
-    public async Task The_keyboard_reaches_every_table_and_shows_where_it_is()
-    {
-        var cluster = await ClusterAsync();
-        await using var browser = await BrowserAsync(await cluster.LeaderAsync());
-        var page = browser.Page;
-        await Expect(page.Locator("#members tr")).ToHaveCountAsync(3);
+        await using var browser = await BrowserAsync(follower);
+        var view = await PageView.UntilAsync(
+            browser.Page, "three members", v => v.Members.Length == 3);
 
-        var reached = new List<string>();
-        for (var i = 0; i < 2; i++)
-        {
-            await page.Keyboard.PressAsync("Tab");
-            reached.Add(await page.EvaluateAsync<string>(
-                """
-                (() => {
-                  const e = document.activeElement, style = getComputedStyle(e);
-                  const name = document.getElementById(e.getAttribute("aria-labelledby"));
-                  return `${name?.textContent}: ${style.outlineStyle}, ${style.outlineWidth}`;
-                })()
-                """));
-        }
-
+        string[] names = ["Role", "Answers", "Lag", "Last contact", "Round trip", "Replication"];
         Assert.Equal(
-            ["Members: solid, 2px", "Role, term and leader over time: solid, 2px"], reached);
-        await Expect(page.Locator("table")).ToHaveCountAsync(2);
-    }
-
-    [Fact]
-    public async Task The_curves_are_those_of_the_data_served()
-    {
-        var cluster = await ClusterAsync();
-        var leader = await cluster.LeaderAsync();
-        await using var puts = new SteadyPuts([leader], 4, TimeSpan.FromMilliseconds(30));
-        await using var browser = await BrowserAsync(leader);
-
-        // Between two answers and what is drawn of them the page may be caught with one more; at
-        // first there may be no page yet.
-        var drawn = await Poll.UntilAsync(
-            "some points and the answers that they are of",
-            async () => JsonDocument.Parse(await browser.Page.EvaluateAsync<string>(
-                """
-                JSON.stringify({ served: globalThis.served ?? [],
-                  text: document.getElementById("rate-text")?.textContent,
-                  rate: document.querySelector("#rate polyline")?.getAttribute("points") ?? "",
-                  latency: document.querySelector("#latency polyline")?.getAttribute("points")
-                    ?? "" })
-                """)).RootElement,
-            d => PointsOf(d, "rate").Length is >= Points and var points
-                && d.GetProperty("served").GetArrayLength() == points + 1);
-
-        var samples = drawn.GetProperty("served").EnumerateArray().Select(Sample.Of).ToArray();
-        var pairs = samples.Zip(samples.Skip(1)).ToArray();
+            ["follower", "yes", "–", "–", "–", "–"],
+            PageView.Fields(view.Member(follower.NodeId), names));
+        var ofLeader = PageView.Fields(view.Member(leader.NodeId), names);
+        Assert.Equal(["leader", "yes", Unknown], ofLeader[..3]);
+        Assert.InRange(PageView.MillisecondsOf(ofLeader[3]), 0, 2000);
+        Assert.Equal([Unknown, Unknown], ofLeader[4..]);
         Assert.Equal(
-            Curve([.. pairs.Select(p => (p.Second.Applied - p.First.Applied)
-                / (p.Second.At - p.First.At).TotalSeconds)]),
-            PointsOf(drawn, "rate"));
+            [Unknown, Unknown, Unknown],
+            PageView.Fields(view.Member(third.NodeId), names)[..3]);
+        Assert.EndsWith(
+            $": see the page of node {leader.NodeId}.", view.Note, StringComparison.Ordinal);
+        Assert.Equal(Unknown, view.Node["Members that answer"]);
+    }
+
+    private static async Task IsAsInSqlAsync(TestServer server, PageView view)
+    {
+        Assert.Equal($"test-cluster, node {server.NodeId}", view.Name);
+        Assert.Equal($"pgraft test-cluster, node {server.NodeId}", view.Title);
+        var node = await server.RowsAsync(
+            "SELECT h.worker, h.role, h.term, 'node ' || h.leader_id, "
+            + "CASE WHEN h.quorum THEN 'yes' END, coalesce(h.live_members::text, "
+            + "'not known here'), CASE WHEN h.is_leader THEN 'yes' ELSE 'no' END, "
+            + $"(SELECT to_char(max(changed_at) AT TIME ZONE 'UTC', {Iso}) FROM pgraft.history), "
+            + "pgraft_get_version(), s.elections_triggered, k.total_keys, k.revision "
+            + "FROM pgraft.health h, pgraft_get_cluster_status() s, pgraft.kv k");
         Assert.Equal(
-            Curve([.. pairs.Select(p => (p.Second.Seconds - p.First.Seconds)
-                / (p.Second.Count - p.First.Count))]),
-            PointsOf(drawn, "latency"));
-        Assert.Contains(
-            FormattableString.Invariant($"({samples[^1].Applied} applied,"),
-            drawn.GetProperty("text").GetString(), StringComparison.Ordinal);
-        Assert.True(puts.Count > 0);
+            Assert.Single(node),
+            string.Join('|', PageView.Fields(
+                view.Node, "Worker", "Role", "Term", "Leader", "Majority there",
+                "Members that answer", "May act as leader", "Since", "Version",
+                "Elections started here", "Keys", "Revision")));
+
+        var log = await server.RowsAsync(
+            "SELECT first_index, last_index, commit_index, last_applied, snapshot_index "
+            + "FROM pgraft.log_stats");
+        Assert.Equal(
+            Assert.Single(log),
+            string.Join('|', PageView.Fields(
+                view.Log, "First index", "Last index", "Committed", "Applied", "Snapshot at")));
+        Assert.True(long.Parse(view.Log["First index"], CultureInfo.InvariantCulture) > 1);
+
+        // The files themselves.
+        var snapshot = Assert.Single(
+            Directory.GetFiles(server.PgraftDirectory, "snapshot-*.snap"));
+        Assert.Matches($"snapshot-0*{view.Log["Snapshot at"]}-", snapshot);
+        var snapshotBytes = new FileInfo(snapshot).Length;
+        var logBytes = Directory.GetFiles(Path.Combine(server.PgraftDirectory, "log"))
+            .Sum(f => new FileInfo(f).Length);
+        Assert.Equal(
+            (PageView.Bytes(snapshotBytes), PageView.Bytes(logBytes + snapshotBytes)),
+            (view.Log["Snapshot"], view.Log["On disk"]));
     }
-
-    /// <summary>What the curves are made of, of one answer.</summary>
-    private sealed record Sample(DateTimeOffset At, long Applied, long Count, double Seconds)
-    {
-        // The page's clock has milliseconds.
-        public static Sample Of(JsonElement status)
-        {
-            var time = status.GetProperty("time").GetDateTimeOffset().ToUnixTimeMilliseconds();
-            var proposals = status.GetProperty("proposals");
-            return new Sample(
-                DateTimeOffset.FromUnixTimeMilliseconds(time),
-                proposals.GetProperty("applied").GetInt64(),
-                proposals.GetProperty("count").GetInt64(),
-                proposals.GetProperty("seconds").GetDouble());
-        }
-    }
-
-    // The newest value is at the right edge, one before it a unit to the left; the largest is at
-    // the top, which is 2 of 40, and 38 is nothing.
-    private static string[] Curve(double[] values)
-    {
-        return [.. values.Select((value, i) => FormattableString.Invariant(
-            $"{120 - values.Length + i},{38 - (36 * value / values.Max()):F1}"))];
-    }
-
-    private static string[] PointsOf(JsonElement drawn, string name)
-    {
-        return drawn.GetProperty(name).GetString()!
-            .Split(' ', StringSplitOptions.RemoveEmptyEntries);
-    }
-
-    private async Task<TestCluster> ClusterAsync()
-    {
-        Browser.Require();
-        return await NewClusterAsync(
-            3, Founding.InitialCluster, server => _ports[server.NodeId] = HttpPort.Open(server));
-    }
-
-    private Task<Browser> BrowserAsync(TestServer server)
-    {
-        return Browser.OpenAsync(UrlOf(server), KeepWhatIsServed);
-    }
-
-    private string UrlOf(TestServer server)
-    {
-        return FormattableString.Invariant($"http://127.0.0.1:{_ports[server.NodeId]}/");
-    }
-
-    // So that there is something to be seen.
-    private static async Task WriteAsync(TestServer server, CancellationToken done)
-    {
-        await using var connection = await server.OpenAsync();
-        while (!done.IsCancellationRequested)
-        {
-            await connection.ScalarAsync<bool>("SELECT pgraft_kv_put('key', 'value')");
-        }
-    }
-
-    private static async Task PictureAsync(
-        string url, string file, int width, int height, ColorScheme scheme)
-    {
-        var path = Path.Combine(Pictures, file);
-        File.Delete(path);
-        await using var browser = await Browser.OpenAsync(url, null, width, height, scheme);
-        await Expect(browser.Page.Locator("#rate polyline")).ToHaveAttributeAsync(
-            "points", ManyPoints());
-        await browser.Page.ScreenshotAsync(new PageScreenshotOptions { Path = path });
-        Assert.True(new FileInfo(path).Length > 10_000, file);
-        Assert.True(
-            await browser.Page.EvaluateAsync<bool>(
-                "document.documentElement.scrollWidth <= window.innerWidth"),
-            $"{file}: wider than the screen");
-    }
-
-    private static ILocator Row(IPage page, TestServer server) =>
-        page.Locator("#members tr").Nth(server.NodeId - 1);
-
-    // The value beside a name in a list of them.
-    private static ILocator Named(IPage page, string name) =>
-        page.Locator($"dt:text-is(\"{name}\") + dd");
-
-    private static ILocatorAssertions Expect(ILocator locator) => Assertions.Expect(locator);
-
-    [GeneratedRegex("^(\\S+ ){5}")]
-    private static partial Regex ManyPoints();
 }

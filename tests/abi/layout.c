@@ -37,6 +37,16 @@ print_handshake(void)
 }
 
 static void
+print_finding(void)
+{
+	STRUCT(PgraftFinding);
+	FIELD(PgraftFinding, subject);
+	FIELD(PgraftFinding, severity);
+	FIELD(PgraftFinding, text);
+	FIELD(PgraftFinding, advice);
+}
+
+static void
 print_config(void)
 {
 	STRUCT(PgraftConfig);
@@ -57,6 +67,7 @@ print_config(void)
 	FIELD(PgraftConfig, debug);
 	FIELD(PgraftConfig, metrics_enabled);
 	FIELD(PgraftConfig, metrics_port);
+	FIELD(PgraftConfig, findings_count);
 	FIELD(PgraftConfig, cluster_id);
 	FIELD(PgraftConfig, address);
 	FIELD(PgraftConfig, listen_address);
@@ -64,6 +75,7 @@ print_config(void)
 	FIELD(PgraftConfig, initial_cluster);
 	FIELD(PgraftConfig, version);
 	FIELD(PgraftConfig, metrics_address);
+	FIELD(PgraftConfig, findings);
 }
 
 static void
@@ -231,6 +243,7 @@ int
 main(void)
 {
 	print_handshake();
+	print_finding();
 	print_config();
 	print_status();
 	print_log_record();

@@ -208,6 +208,7 @@ public sealed partial class RaftNode
             SinceMs(contact.LastAnswer), state)
         {
             RoundTripMs = contact.RoundTrip.SmoothedMs,
+            Address = remote.Address,
         };
     }
 }

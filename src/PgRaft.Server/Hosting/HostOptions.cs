@@ -5,6 +5,7 @@ using System.Globalization;
 using PgRaft.Consensus;
 using PgRaft.Core;
 using PgRaft.Server.Http;
+using PgRaft.Server.Requests;
 
 namespace PgRaft.Server.Hosting;
 
@@ -23,6 +24,9 @@ internal sealed record HostOptions
     public required bool Debug { get; init; }
 
     public HttpOptions Http { get; init; } = HttpOptions.Off;
+
+    /// <summary>What the shim has to say of the settings.</summary>
+    public IReadOnlyList<Finding> Findings { get; init; } = [];
 
     /// <summary>Checks everything that the shim checks too: the core trusts no caller.</summary>
     public HostOptions Checked()

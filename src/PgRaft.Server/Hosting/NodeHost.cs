@@ -33,6 +33,7 @@ internal sealed class NodeHost : IAsyncDisposable
     private readonly RequestCounters _counters = new(MaxRunningRequests);
     private readonly StatusPublisher _publisher;
     private readonly StateMachine _state = new();
+    private readonly FindingReport _findings;
     private readonly NodeReport _report;
     private readonly HttpEndpoint _http;
     private readonly CancellationTokenSource _stopping = new();
@@ -55,7 +56,8 @@ internal sealed class NodeHost : IAsyncDisposable
         _logger = _loggers.CreateLogger("server");
         _publisher = new StatusPublisher(status, _counters);
         _publisher.Publish();
-        _report = new NodeReport(options.Node, _publisher, _state, _counters);
+        _findings = new FindingReport(options.Node, options.Findings, HttpTrouble);
+        _report = new NodeReport(options.Node, _publisher, _state, _counters, _findings);
         _http = new HttpEndpoint(new HttpRoutes(_report, new MetricsPage(_report)), _logger);
     }
 
@@ -103,6 +105,7 @@ internal sealed class NodeHost : IAsyncDisposable
     public void Reload(HostOptions options)
     {
         _settings.Reload(options.MaxValueBytes, options.Debug);
+        _findings.Reload(options.Findings);
         _compaction?.SetThreshold(options.Node.Runtime.CompactionThresholdRevisions);
         _node?.Reload(options.Node.Runtime);
         _http.Apply(options.Http);
@@ -211,7 +214,7 @@ internal sealed class NodeHost : IAsyncDisposable
             new LogRequests(node, _state, proposals, router, errors, _settings, heavy, identity),
             new KvRequests(node, _state, proposals, router, _settings, heavy),
             new RecoveryRequests(node, router, errors, _options.Node.ClusterId),
-            new HealthRequests(node, _options.Node, () => _http.Trouble),
+            new HealthRequests(node, _findings),
             _counters,
             _report.Requests,
             new MemoryBudget(LargeBuffersBytes),
@@ -307,6 +310,9 @@ internal sealed class NodeHost : IAsyncDisposable
             _logger.StopFailed(e);
         }
     }
+
+    // Asked of a node that serves, when there is an endpoint.
+    private string? HttpTrouble() => _http.Trouble;
 
     private void LogState() =>
         _logger.StateChanged(_options.Node.Self.NodeId, State.ToString().ToLowerInvariant());

@@ -9,7 +9,8 @@ using PgRaft.Server.Sockets;
 namespace PgRaft.Server.Http;
 
 internal sealed class NodeReport(
-    NodeOptions options, StatusPublisher publisher, StateMachine state, RequestCounters counters)
+    NodeOptions options, StatusPublisher publisher, StateMachine state, RequestCounters counters,
+    FindingReport findings)
 {
     private IRaftNode? _node;
     private RequestServer? _server;
@@ -19,6 +20,11 @@ internal sealed class NodeReport(
     public StateMachine State => state;
 
     public RequestCounters Counters => counters;
+
+    public FindingReport Findings => findings;
+
+    /// <summary>When this server began, and its counters with it.</summary>
+    public DateTimeOffset StartedAt { get; } = DateTimeOffset.UtcNow;
 
     /// <summary>Counts and times of the requests of this server.</summary>
     public RequestMeters Requests { get; } = new();

@@ -6,7 +6,6 @@ using System.Text.Json;
 using PgRaft.Consensus;
 using PgRaft.Consensus.Leadership;
 using PgRaft.Consensus.Metrics;
-using PgRaft.Server.Requests;
 
 namespace PgRaft.Server.Http;
 
@@ -36,7 +35,7 @@ internal static class StatusJson
             WriteLog(json, picture.Node);
             WriteProposals(json, node?.Meters ?? new NodeMeters());
             WriteKv(json, report);
-            WriteFindings(json, report, picture);
+            WriteFindings(json, report);
             WriteHistory(json, picture.History);
         });
     }
@@ -61,6 +60,7 @@ internal static class StatusJson
         json.WriteString("cluster_id", options.ClusterId);
         json.WriteString("version", options.Version);
         json.WriteString("time", DateTimeOffset.UtcNow);
+        json.WriteString("started", report.StartedAt);
         json.WriteNumber("elections_started", picture.Node.ElectionsTriggered);
     }
 
@@ -83,32 +83,65 @@ internal static class StatusJson
             json.WriteNull("since");
     }
 
+    // Of the committed configuration, and on the leader the node that is being added.
     private static void WriteMembers(
         Utf8JsonWriter json, NodeReport report, NodePicture picture)
     {
         var replication = report.Node?.GetReplication() ?? [];
-        var peers = report.Node?.GetFacts().Peers ?? [];
+        var members = report.Node?.GetFacts().Peers ?? [];
         json.WriteStartArray("members");
-        foreach (var member in report.Node?.GetMembers() ?? [])
+        foreach (var member in members)
         {
-            json.WriteStartObject();
-            json.WriteNumber("node_id", member.Address.NodeId);
-            json.WriteString("address", member.Address.Host);
-            json.WriteNumber("port", member.Address.Port);
-            json.WriteBoolean("is_leader", member.Address.NodeId == picture.LeaderId);
-            WriteAnswer(json, "is_active", member.IsActive);
-            var peer = peers.FirstOrDefault(p => p.Address.NodeId == member.Address.NodeId);
+            bool isSelf = member.Address.NodeId == report.Options.Self.NodeId;
             var progress = replication.FirstOrDefault(r => r.NodeId == member.Address.NodeId);
+            json.WriteStartObject();
+            WriteAddress(json, member.Address);
+            json.WriteBoolean("is_member", true);
+            json.WriteString("role", MemberRole.Of(picture, isSelf, member, progress));
+            WriteContact(json, member);
             WriteProgress(json, progress);
-            WriteNumber(
-                json, "last_contact_ms", progress?.LastContactMs ?? peer?.LastContactMs);
-            json.WriteString("version", member.Address.NodeId == report.Options.Self.NodeId
-                ? report.Options.Version
-                : peer?.Version);
             json.WriteEndObject();
         }
 
+        WriteJoining(json, replication, members);
         json.WriteEndArray();
+    }
+
+    private static void WriteJoining(
+        Utf8JsonWriter json, IReadOnlyList<FollowerProgress> replication,
+        IReadOnlyList<PeerView> members)
+    {
+        foreach (var progress in replication)
+        {
+            if (progress.Address is not { } address
+                || members.Any(m => m.Address.NodeId == address.NodeId))
+            {
+                continue;
+            }
+
+            json.WriteStartObject();
+            WriteAddress(json, address);
+            json.WriteBoolean("is_member", false);
+            json.WriteString("role", MemberRole.OfJoining(progress));
+            WriteContact(json, new PeerView(address, null, progress.LastContactMs));
+            WriteProgress(json, progress);
+            json.WriteEndObject();
+        }
+    }
+
+    private static void WriteAddress(Utf8JsonWriter json, MemberAddress address)
+    {
+        json.WriteNumber("node_id", address.NodeId);
+        json.WriteString("address", address.Host);
+        json.WriteNumber("port", address.Port);
+    }
+
+    // As pgraft.endpoint_health has it.
+    private static void WriteContact(Utf8JsonWriter json, PeerView peer)
+    {
+        WriteAnswer(json, "is_alive", peer.IsAlive);
+        WriteNumber(json, "last_contact_ms", peer.LastContactMs);
+        json.WriteString("version", peer.Version);
     }
 
     // Only a leader knows it, of the others.
@@ -154,23 +187,17 @@ internal static class StatusJson
         json.WriteEndObject();
     }
 
-    // Of the settings that the core knows; the view pgraft.settings_check has PostgreSQL's too.
-    private static void WriteFindings(
-        Utf8JsonWriter json, NodeReport report, NodePicture picture)
+    private static void WriteFindings(Utf8JsonWriter json, NodeReport report)
     {
         json.WriteStartArray("findings");
-        if (report.Node is { } node)
+        foreach (var finding in report.Findings.Of(report.Node).Where(f => f.Severity is not null))
         {
-            var findings = Findings.Of(report.Options, picture.Node, node.GetFacts());
-            foreach (var finding in findings.Where(f => f.Text is not null))
-            {
-                json.WriteStartObject();
-                json.WriteString("subject", finding.Subject);
-                json.WriteString("severity", finding.Severity);
-                json.WriteString("finding", finding.Text);
-                json.WriteString("advice", finding.Advice);
-                json.WriteEndObject();
-            }
+            json.WriteStartObject();
+            json.WriteString("subject", finding.Subject);
+            json.WriteString("severity", finding.Severity);
+            json.WriteString("finding", finding.Text);
+            json.WriteString("advice", finding.Advice);
+            json.WriteEndObject();
         }
 
         json.WriteEndArray();

@@ -14,9 +14,6 @@ namespace PgRaft.Server.Metrics;
 
 internal sealed class MetricsPage(NodeReport report)
 {
-    private readonly double _startedAt =
-        DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
-
     public byte[] Render()
     {
         var writer = new MetricWriter();
@@ -48,7 +45,8 @@ internal sealed class MetricsPage(NodeReport report)
                 MetricList.WorkerState, picture.State == state ? 1 : 0, NodePicture.Lower(state));
         }
 
-        writer.Write(MetricList.StartTime, _startedAt);
+        writer.Write(
+            MetricList.StartTime, report.StartedAt.ToUnixTimeMilliseconds() / 1000.0);
     }
 
     private static void WriteLeadership(

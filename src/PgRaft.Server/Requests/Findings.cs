@@ -1,5 +1,6 @@
 // What is to be said of a node's settings in the light of what it has measured and heard. Rules
-// that need nothing but settings are in the shim (sql_settings.c): they hold without a worker.
+// that need nothing but settings are in the shim (guc_findings.c): they hold without a worker.
+// FindingReport puts both together.
 //
 // Every threshold has its reason beside it. What was not measured gives a row without a value,
 // never a finding.

@@ -6,8 +6,7 @@ using PgRaft.Server.Protocol;
 
 namespace PgRaft.Server.Requests;
 
-internal sealed class HealthRequests(
-    IRaftNode node, NodeOptions options, Func<string?> httpTrouble)
+internal sealed class HealthRequests(IRaftNode node, FindingReport findings)
 {
     public ValueTask GetHealthAsync(RequestContext context, ResponseBuilder response)
     {
@@ -35,9 +34,7 @@ internal sealed class HealthRequests(
     {
         context.Arguments(0).End();
         response.Rows(5);
-        var findings = Findings.Of(options, node.Status, node.GetFacts())
-            .Concat(Findings.Http(httpTrouble()));
-        foreach (var finding in findings)
+        foreach (var finding in findings.Of(node))
         {
             response
                 .Text(finding.Subject)

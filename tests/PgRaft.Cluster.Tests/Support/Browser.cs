@@ -25,7 +25,7 @@ internal sealed class Browser : IAsyncDisposable
         Page = page;
         page.Console += (_, message) =>
         {
-            if (message.Type is "error" or "warning")
+            if (message.Type is "error" or "warning" && !IsLoss(message.Text))
             {
                 _complaints.Enqueue(message.Text);
             }
@@ -39,20 +39,20 @@ internal sealed class Browser : IAsyncDisposable
     /// <summary>Every address that the page has asked for.</summary>
     public ConcurrentQueue<string> Requests { get; } = new();
 
-    /// <summary>Skips the test where there is no browser.</summary>
-    public static void Require() =>
-        Assert.SkipUnless(File.Exists(Program), "chromium is not installed");
+    /// <summary>Whether the server that the page asks may be away: what the browser says of that
+    /// is no complaint then.</summary>
+    public bool MayLoseServer { get; init; }
 
     /// <summary>Opens a page; the script is run in it before its own.</summary>
     public static async Task<Browser> OpenAsync(
         string url, string? script = null, int width = 1200, int height = 1100,
-        ColorScheme scheme = ColorScheme.Light)
+        ColorScheme scheme = ColorScheme.Light, bool mayLoseServer = false)
     {
         Assertions.SetDefaultExpectTimeout(ExpectLimitMs);
         var playwright = await Playwright.CreateAsync();
         var browser = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
         {
-            ExecutablePath = Program,
+            ExecutablePath = InstalledTool.Find(Program),
             Args = ["--no-sandbox", "--disable-gpu"],
         });
         var page = await browser.NewPageAsync(new BrowserNewPageOptions
@@ -60,7 +60,7 @@ internal sealed class Browser : IAsyncDisposable
             ViewportSize = new ViewportSize { Width = width, Height = height },
             ColorScheme = scheme,
         });
-        var opened = new Browser(playwright, browser, page);
+        var opened = new Browser(playwright, browser, page) { MayLoseServer = mayLoseServer };
         if (script is not null)
         {
             await page.AddInitScriptAsync(script);
@@ -69,6 +69,9 @@ internal sealed class Browser : IAsyncDisposable
         await page.GotoAsync(url);
         return opened;
     }
+
+    private bool IsLoss(string text) =>
+        MayLoseServer && text.StartsWith("Failed to load resource", StringComparison.Ordinal);
 
     /// <summary>Closes the browser.</summary>
     public async ValueTask DisposeAsync()

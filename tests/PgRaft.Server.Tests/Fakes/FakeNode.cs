@@ -105,7 +105,8 @@ internal sealed class FakeNode : IRaftNode
     public IReadOnlyList<FollowerProgress> Replication { get; set; } = [];
 
     public NodeFacts Facts { get; set; } = new(
-        [new PeerView(new MemberAddress(1, "10.0.0.1", 7001), true, null)], null,
+        [new PeerView(new MemberAddress(1, "10.0.0.1", 7001), true, null) { Version = "1.0" }],
+        null,
         DataVersions.Newest);
 
     public int DataVersion { get; set; } = DataVersions.Newest;

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
+using PgRaft.Server.Hosting;
 using PgRaft.Server.Http;
 using PgRaft.Server.Tests.Fakes;
 
@@ -26,11 +27,12 @@ internal sealed class HttpHost : IAsyncDisposable
 
     public FakeNode Node => Host.Node;
 
-    public static async Task<HttpHost> StartAsync()
+    public static async Task<HttpHost> StartAsync(Func<HostOptions, HostOptions>? change = null)
     {
         var options = new HttpOptions(true, "127.0.0.1", FreePort());
         var host = new HttpHost(
-            await TestHost.StartAsync(o => o with { Http = options }), options);
+            await TestHost.StartAsync(o => (change ?? (same => same))(o with { Http = options })),
+            options);
         await host.ServingAsync();
         return host;
     }

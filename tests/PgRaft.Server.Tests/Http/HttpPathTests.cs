@@ -114,31 +114,42 @@ public class HttpPathTests
     public async Task The_pages_data_have_what_the_node_says()
     {
         await using var host = await HttpHost.StartAsync();
-        host.Node.Members =
-        [
-            new MemberView(new MemberAddress(1, "10.0.0.1", 7001), true, true),
-            new MemberView(new MemberAddress(2, "10.0.0.2", 7002), false, null),
-        ];
+        var other = new MemberAddress(2, "10.0.0.2", 7002);
+        var joiner = new MemberAddress(3, "10.0.0.3", 7003);
+        host.Node.Facts = host.Node.Facts with
+        {
+            Peers = [.. host.Node.Facts.Peers, new PeerView(other, null, 12) { Version = "1.1" }],
+        };
         host.Node.Replication =
         [
-            new FollowerProgress(2, 8, 9, true, 4, 12, "replicate") { RoundTripMs = 0.5 },
+            new FollowerProgress(2, 8, 9, true, 4, 12, "replicate")
+            {
+                RoundTripMs = 0.5,
+                Address = other,
+            },
+            new FollowerProgress(3, 2, 3, true, 10, 7, "catching up") { Address = joiner },
         ];
         host.Node.Status = host.Node.Status with { LastIndex = 12, CommitIndex = 11 };
 
         using var json = JsonDocument.Parse((await host.GetAsync("/status.json")).Body);
 
-        var other = json.RootElement.GetProperty("members")[1];
-        Assert.Equal("10.0.0.2", other.GetProperty("address").GetString());
-        Assert.Equal(JsonValueKind.Null, other.GetProperty("is_active").ValueKind);
-        Assert.Equal(4, other.GetProperty("lag").GetInt64());
-        Assert.Equal(12, other.GetProperty("last_contact_ms").GetDouble());
-        Assert.Equal(0.5, other.GetProperty("round_trip_ms").GetDouble());
+        const string Members = """
+            [{"node_id":1,"address":"10.0.0.1","port":7001,"is_member":true,"role":"leader",
+            "is_alive":true,"last_contact_ms":null,"version":"1.0","lag":null,"match_index":null,
+            "replication":null,"round_trip_ms":null},
+            {"node_id":2,"address":"10.0.0.2","port":7002,"is_member":true,"role":"follower",
+            "is_alive":null,"last_contact_ms":12,"version":"1.1","lag":4,"match_index":8,
+            "replication":"replicate","round_trip_ms":0.5},
+            {"node_id":3,"address":"10.0.0.3","port":7003,"is_member":false,
+            "role":"catching up","is_alive":null,"last_contact_ms":7,"version":null,
+            "lag":10,"match_index":2,"replication":"catching up","round_trip_ms":null}]
+            """;
+        Assert.Equal(
+            Members.Replace("\n", "", StringComparison.Ordinal),
+            json.RootElement.GetProperty("members").GetRawText());
         Assert.Equal(12, json.RootElement.GetProperty("log").GetProperty("last_index").GetInt64());
         Assert.Equal(
             11, json.RootElement.GetProperty("log").GetProperty("commit_index").GetInt64());
-        Assert.Equal(
-            "1.0",
-            json.RootElement.GetProperty("members")[0].GetProperty("version").GetString());
         Assert.Equal("test", json.RootElement.GetProperty("cluster_id").GetString());
         Assert.Equal(1, json.RootElement.GetProperty("node_id").GetInt32());
     }
@@ -150,17 +161,12 @@ public class HttpPathTests
         await using var host = await HttpHost.StartAsync();
         host.Node.Follow(2);
         var other = new MemberAddress(2, "10.0.0.2", 7002);
-        host.Node.Members =
-        [
-            new MemberView(new MemberAddress(1, "10.0.0.1", 7001), false, true),
-            new MemberView(other, true, true),
-        ];
         host.Node.Facts = host.Node.Facts with { Peers = [new PeerView(other, true, 40)] };
 
         using var json = JsonDocument.Parse((await host.GetAsync("/status.json")).Body);
 
-        var leader = json.RootElement.GetProperty("members")[1];
-        Assert.True(leader.GetProperty("is_leader").GetBoolean());
+        var leader = json.RootElement.GetProperty("members")[0];
+        Assert.Equal("leader", leader.GetProperty("role").GetString());
         Assert.Equal(40, leader.GetProperty("last_contact_ms").GetDouble());
         Assert.All(
             (string[])["lag", "match_index", "replication", "round_trip_ms", "version"],
