@@ -134,9 +134,10 @@ public interface IRaftNode : IAsyncDisposable
     Task RemoveMemberAsync(int nodeId, CancellationToken token);
 
     /// <summary>
-    /// Gives up leadership, to the most up-to-date other that answers if one takes it, and returns
-    /// once another member leads (its node id), or throws <see cref="StatusCode.TimedOut"/>.
-    /// Refused with <see cref="StatusCode.WrongState"/> during a membership change.
+    /// Gives up leadership, to the most up-to-date other that answers if one takes it, so that this
+    /// node can be removed, and returns once another member leads (its node id), or throws
+    /// <see cref="StatusCode.TimedOut"/>. Refused with <see cref="StatusCode.WrongState"/> during a
+    /// membership change, and when most of the others do not answer.
     /// </summary>
     Task<int> YieldLeadershipAsync(CancellationToken token);
 

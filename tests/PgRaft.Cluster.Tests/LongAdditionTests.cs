@@ -73,26 +73,40 @@ public sealed class LongAdditionTests : ServerTest
     [Fact]
     public async Task A_second_change_is_refused_while_the_first_is_under_way()
     {
-        var (cluster, leader, joiner) = await LongLogAsync();
+        var (cluster, leader, joiner) = await LongLogAsync(others: 1);
         await using var session = await leader.OpenAsync();
         var adding = session.ScalarAsync<bool>(Add(joiner));
         await RowOfJoinerAsync(leader);
 
         foreach (var second in (string[])
         [
-            Add(joiner), "SELECT pgraft_add_node(3, '127.0.0.1', 7003)",
+            Add(joiner), "SELECT pgraft_add_node(4, '127.0.0.1', 7003)",
             "SELECT pgraft_update_node(1, '127.0.0.1', 7003)",
+            "SELECT pgraft_remove_node(3)", "SELECT pgraft_remove_node(1)",
+            "SELECT pgraft_transfer_leadership(3)",
         ])
         {
             var error = await leader.ErrorOfAsync(second);
             Assert.Equal("55000", error.SqlState);
-            Assert.Contains(
-                "another membership change is in progress", error.MessageText,
-                StringComparison.Ordinal);
+            Assert.Equal(
+                "pgraft: another membership change is in progress", error.MessageText);
             Assert.Equal("This leader is adding node 2.", error.Detail);
+            Assert.StartsWith("Wait until it has finished", error.Hint, StringComparison.Ordinal);
+            Assert.Equal((int[])[1, 3], await Members.IdsAsync(leader));
         }
 
+        // A member that does not lead says who does, whatever is under way.
+        var elsewhere = await cluster[3].ErrorOfAsync("SELECT pgraft_remove_node(1)");
+        Assert.Equal("55000", elsewhere.SqlState);
+        Assert.Contains("node 1 at", elsewhere.Hint, StringComparison.Ordinal);
+
+        // The refusals have cost the first nothing, and the next is free to go.
         Assert.True(await adding);
+        Assert.Equal((int[])[1, 2, 3], await Members.IdsAsync(leader));
+        await Members.RemoveAsync(leader, 3);
+        Assert.Equal((int[])[1, 2], await Members.IdsAsync(leader));
+        await cluster[3].WaitForStateAsync("REMOVED");
+        await cluster[3].StopAsync();
         await cluster.AgreedStateAsync();
     }
 
@@ -116,17 +130,24 @@ public sealed class LongAdditionTests : ServerTest
         await NothingIsLeftAsync(leader, joiner);
     }
 
-    private async Task<(TestCluster Cluster, TestServer Leader, TestServer Joiner)> LongLogAsync()
+    // Of node 1, and node 3 if there is to be another. It goes to node 2 entry by entry.
+    private async Task<(TestCluster Cluster, TestServer Leader, TestServer Joiner)> LongLogAsync(
+        int others = 0)
     {
-        var cluster = await NewClusterAsync(1, Founding.AddNode, s =>
+        var cluster = await NewClusterAsync(
+            1, Founding.AddNode, s => s.Settings["pgraft.snapshot_interval"] = "1000000");
+        var leader = cluster[1];
+        for (var id = 3; id < 3 + others; id++)
         {
-            s.Settings["pgraft.snapshot_interval"] = "1000000";
-            s.Settings["pgraft.batch_size"] = "1";
-        });
-        await BulkLoad.PutAsync(cluster[1], Entries, 10);
+            await Members.NewAsync(cluster, id);
+        }
+
+        await BulkLoad.PutAsync(leader, Entries, 10);
+        leader.Settings["pgraft.batch_size"] = "1";
+        await leader.ReloadAsync();
         var joiner = await cluster.AddServerAsync(2);
         await joiner.WaitForStateAsync("WAITING");
-        return (cluster, cluster[1], joiner);
+        return (cluster, leader, joiner);
     }
 
     private static async Task CancelledAsync(TestServer leader, TestServer joiner)

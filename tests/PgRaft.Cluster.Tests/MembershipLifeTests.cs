@@ -26,6 +26,11 @@ public sealed class MembershipLifeTests : ServerTest
         var eighth = await cluster.AddServerAsync(8);
         await eighth.WaitForStateAsync("WAITING");
         AssertSizeNotices(await Members.AddAsync(cluster[1], eighth), 8);
+        var finding = await MembersFindingAsync(cluster[1]);
+        Assert.Equal(
+            "8|warning|more than 7 members: every commit waits for more of them", finding);
+        await Poll.UntilAsync(
+            "the eighth to know", () => MembersFindingAsync(eighth), f => f == finding);
 
         for (var left = 7; left >= 1; left--)
         {
@@ -35,6 +40,10 @@ public sealed class MembershipLifeTests : ServerTest
             AssertSizeNotices(await Members.RemoveAsync(leader, goes.NodeId), left);
             await goes.WaitForStateAsync("REMOVED");
             await goes.StopAsync();
+            if (left == 7)
+            {
+                Assert.Equal("7", await MembersFindingAsync(await Members.LeaderAsync(cluster)));
+            }
         }
 
         var last = Assert.Single(cluster.Running());
@@ -223,6 +232,13 @@ public sealed class MembershipLifeTests : ServerTest
                 StringComparison.Ordinal);
             Assert.Contains("3, 5 or 7", notice.Hint, StringComparison.Ordinal);
         }
+    }
+
+    private static Task<string> MembersFindingAsync(TestServer server)
+    {
+        return server.ScalarAsync<string>(
+            "SELECT concat_ws('|', value, severity, finding) FROM pgraft.settings_check "
+            + "WHERE name = 'members'");
     }
 
     private static async Task RemovedInAllAsync(TestServer removed)

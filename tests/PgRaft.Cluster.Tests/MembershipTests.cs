@@ -2,6 +2,7 @@
 // it.
 
 using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
@@ -42,6 +43,42 @@ public sealed class MembershipTests : ServerTest
         Assert.NotEqual(leader.NodeId, successor.NodeId);
         await TestCluster.FirstWriteAsync(successor, "after");
         Assert.Equal(2, await MembersAsync(successor));
+    }
+
+    // At once, when nobody has missed the dead one yet. Also the leader's own removal: nobody takes
+    // over first, to refuse it then.
+    [Fact]
+    public async Task A_removal_that_would_leave_no_live_majority_is_refused()
+    {
+        var cluster = await NewClusterAsync(3, Founding.InitialCluster);
+        var leader = await cluster.LeaderAsync();
+        var dead = cluster.Servers.First(s => s != leader);
+        var alive = cluster.Servers.Last(s => s != leader);
+        var term = await leader.ScalarAsync<long>("SELECT pgraft_get_term()");
+        await dead.KillAsync();
+
+        foreach (var node in (TestServer[])[alive, leader])
+        {
+            var error = await leader.ErrorOfAsync($"SELECT pgraft_remove_node({node.NodeId})");
+            Assert.Equal("55000", error.SqlState);
+            Assert.Equal(
+                $"pgraft: removing node {node.NodeId} would leave the cluster without a majority",
+                error.MessageText);
+            Assert.Equal("Of the 2 members that would remain, 1 answers.", error.Detail);
+            Assert.Equal(
+                "Bring the others back, or remove those that do not answer first.", error.Hint);
+        }
+
+        Assert.Equal((int[])[1, 2, 3], await Members.IdsAsync(alive));
+        Assert.True(await leader.ScalarAsync<bool>("SELECT pgraft_is_leader()"));
+        Assert.Equal(term, await leader.ScalarAsync<long>("SELECT pgraft_get_term()"));
+        Assert.True(await alive.PutAsync("after", "the refusal"));
+
+        // As the hint says.
+        await Members.RemoveAsync(leader, dead.NodeId);
+        Assert.True(await alive.PutAsync("after", "the removal"));
+        await Members.RemoveAsync(leader, alive.NodeId);
+        Assert.Equal("the removal", await leader.GetAsync("after"));
     }
 
     [Fact]

@@ -4,6 +4,7 @@
 // Threading: the tests share one cluster and run one after the other.
 
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 using Npgsql;
 using PgRaft.Cluster.Tests.Harness;
 using PgRaft.Cluster.Tests.Support;
@@ -73,6 +74,48 @@ public sealed class TransferTests : ServerTest, IClassFixture<SharedCluster>
             await leader.StartAsync();
             await _cluster.AgreedStateAsync();
         }
+
+        // Without a handover it is never less than an election timeout.
+        Assert.True(gaps.Order().ElementAt(2) < ElectionTimeout.TotalMilliseconds / 2, Show(gaps));
+        Assert.True(gaps.Max() < ElectionTimeout.TotalMilliseconds * 1.5, Show(gaps));
+    }
+
+    // It hands over, and its successor removes it: the history and the logs say nothing else.
+    [Fact]
+    public async Task Removing_the_leader_under_load_costs_no_election_timeout()
+    {
+        var gaps = new List<double>();
+        for (var round = 0; round < 5; round++)
+        {
+            var leader = await _cluster.LeaderAsync();
+            var others = _cluster.Servers.Where(s => s != leader).ToArray();
+            var complaints = Complaints();
+            await using var load = new PutTimeline(others, 3);
+            await load.GoesOnAsync();
+            var start = Stopwatch.GetTimestamp();
+            await Members.RemoveAsync(leader, leader.NodeId);
+            await load.GoesOnAsync();
+            gaps.Add(load.LongestGap(start).TotalMilliseconds);
+            await load.StopAsync();
+            Note($"longest gaps in ms: {Show(gaps)}; {string.Join("; ", load.Failures)}");
+            Assert.Empty(load.Failures);
+            var next = await Members.LeaderAsync(_cluster);
+            await HistoryEndsAsync(
+                next, "candidate|the leader handed over to this node",
+                "leader|this node won the election");
+            Assert.Equal(complaints, Complaints());
+            Assert.Equal(others.Select(s => s.NodeId), await Members.IdsAsync(next));
+            Assert.Equal("REMOVED", await leader.WorkerStateAsync());
+            await HistoryEndsAsync(
+                leader, "passive|the node is not a voter of the configuration");
+            Assert.Contains(
+                "this node gave up leadership to hand it over",
+                await leader.RowsAsync("SELECT cause FROM pgraft.history"));
+            await Members.AddAsync(next, leader);
+            Assert.Equal(load.Acknowledged, await load.CountOnAsync(leader));
+        }
+
+        await _cluster.AgreedStateAsync();
 
         // Without a handover it is never less than an election timeout.
         Assert.True(gaps.Order().ElementAt(2) < ElectionTimeout.TotalMilliseconds / 2, Show(gaps));
@@ -184,6 +227,21 @@ public sealed class TransferTests : ServerTest, IClassFixture<SharedCluster>
             Note(e.MessageText);
             return false;
         }
+    }
+
+    // Roles and causes, the newest last.
+    private static async Task HistoryEndsAsync(TestServer server, params string[] changes)
+    {
+        var history = await server.RowsAsync(
+            "SELECT role, cause FROM pgraft.history ORDER BY changed_at, term");
+        Assert.Equal(changes, history.TakeLast(changes.Length));
+    }
+
+    // How often any member has said that it misses a leader or a majority.
+    private int Complaints()
+    {
+        return _cluster.Servers.Sum(s => Regex.Count(
+            s.Log(), "election timeout: node|failed to replicate to a majority"));
     }
 
     private TestServer Next(TestServer server)

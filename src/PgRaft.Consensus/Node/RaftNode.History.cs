@@ -27,6 +27,12 @@ public sealed partial class RaftNode
             return;
         }
 
+        // A later term ends it before the engine does.
+        if (View.Tenure is { } tenure && log.Term > tenure.Term)
+        {
+            SayWhyItEnded(tenure);
+        }
+
         bool isOtherLeader = _history.Note(() =>
         {
             long term = log.Term;
@@ -48,13 +54,23 @@ public sealed partial class RaftNode
     // Once until a leader is known again: without a majority a voter tries for ever.
     private void SayElectionTimeout()
     {
-        if (((IMemberHost)this).MayStandEarly(Log.Term) || View.Tenure is not null
+        if (StandsBecauseAsked() || View.Tenure is not null
             || Membership.Active.Count == 1 || Interlocked.Exchange(ref _saidTimeout, 1) != 0)
         {
             return;
         }
 
         LogElectionTimeout(_logger, SelfId, _options.ElectionTimeoutMs, Log.Term);
+    }
+
+    // In the term that the leader has ended with its consent, and in the one that begins with it,
+    // as long as nobody leads that.
+    private bool StandsBecauseAsked()
+    {
+        var self = (IMemberHost)this;
+        long term = Log.Term;
+        return self.MayStandEarly(term)
+            || (self.MayStandEarly(term - 1) && View.LeaderOf(term) == 0);
     }
 
     private void SayWhyItStands()
@@ -79,7 +95,7 @@ public sealed partial class RaftNode
         else if (_lease.CededTerm == tenure.Term)
         {
             // The engine may step down before the term of who was let stand is in the log.
-            _history.Expect("this node gave up leadership to hand it over");
+            ExpectEnd("this node gave up leadership to hand it over");
         }
         else if (Log.Term > tenure.Term)
         {

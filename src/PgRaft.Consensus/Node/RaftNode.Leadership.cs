@@ -19,6 +19,7 @@ public sealed partial class RaftNode
     {
         var tenure = View.Tenure ?? throw NotLeaderHere();
         RequireNoChange();
+        await RequireMajorityWithoutAsync(SelfId).ConfigureAwait(false);
         int taker = await TryHandOverAsync(tenure, token).ConfigureAwait(false);
         if (taker != 0 && taker != SelfId)
         {

@@ -126,7 +126,7 @@ public sealed partial class RaftNode
         try
         {
             await RequireMajorityAsync(what, token).ConfigureAwait(false);
-            RequireMajorityWithout(nodeId);
+            await RequireMajorityWithoutAsync(nodeId).ConfigureAwait(false);
             await ChangeAsync(
                 what,
                 () => Engine.RemoveAsync(
@@ -287,24 +287,44 @@ public sealed partial class RaftNode
     }
 
     // A removal takes effect before it is committed, and is committed by those who remain: if most
-    // of them do not answer, the cluster would stand still until they come back.
-    private void RequireMajorityWithout(int nodeId)
+    // of them do not answer, the cluster would stand still until they come back. So they are asked
+    // now: that one has answered lately says nothing if it has just died.
+    private async Task RequireMajorityWithoutAsync(int nodeId)
     {
-        var recently = TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs * 2);
-        var remaining = Disk.Configurations.Latest.Configuration.Addresses
-            .Where(a => a.NodeId != nodeId).ToArray();
-        int answering = remaining.Count(a => a.NodeId == SelfId
-            || Membership.FindPeer(a.NodeId)?.Contact.HeardWithin(recently) == true);
-        if (answering <= remaining.Length / 2)
+        long asked = _options.Clock.GetTimestamp();
+        int self = nodeId == SelfId ? 0 : 1;
+        var others = Disk.Configurations.Latest.Configuration.Addresses
+            .Where(a => a.NodeId != nodeId && a.NodeId != SelfId)
+            .Select(a => Membership.FindPeer(a.NodeId)?.Contact)
+            .ToArray();
+        int remaining = others.Length + self;
+        using var limit = Limit(Recently);
+
+        // The limit as a task: nothing waits for a time to pass.
+        var over = Task.Delay(Timeout.InfiniteTimeSpan, limit.Token);
+        while (Answering() <= remaining / 2)
         {
-            throw new PgraftException(
-                StatusCode.WrongState,
-                $"removing node {nodeId} would leave the cluster without a majority",
-                $"Of the {remaining.Length} members that would remain, {answering} "
-                + $"{(answering == 1 ? "answers" : "answer")}.",
-                "Bring the others back, or remove those that do not answer first.");
+            if (over.IsCompleted)
+            {
+                throw NoMajorityWithout(nodeId, remaining, Answering());
+            }
+
+            var answers = others.OfType<PeerContact>().Select(c => c.NextMatch());
+            var next = Task.WhenAny([.. answers, over]);
+            Engine.Replicate();
+            await next.ConfigureAwait(false);
         }
+
+        int Answering() => self + others.Count(c => c?.LastAnswer > asked);
     }
+
+    private static PgraftException NoMajorityWithout(
+        int nodeId, int remaining, int answering) => new(
+        StatusCode.WrongState,
+        $"removing node {nodeId} would leave the cluster without a majority",
+        $"Of the {remaining} members that would remain, {answering} "
+        + $"{(answering == 1 ? "answers" : "answer")}.",
+        "Bring the others back, or remove those that do not answer first.");
 
     private void RequireLeadership()
     {

@@ -62,6 +62,30 @@ public sealed class TransferTests
         }
     }
 
+    // Neither was a leader missed, nor a majority.
+    [Fact]
+    public async Task TheLogAndTheHistoryCallAHandoverWhatItIs()
+    {
+        await using var cluster = await PatientAsync(3);
+        await cluster.LeaderAsync();
+        string before = ((LoggerFactoryForTests)cluster.Loggers).Text;
+        for (int round = 0; round < 5; round++)
+        {
+            var (old, next, term, _) = await MoveAsync(cluster, round);
+            await cluster.LeaderAsync(otherThan: old);
+            Assert.Contains(
+                old.Node.GetHistory(),
+                c => c.Cause == "this node gave up leadership to hand it over");
+            Assert.Equal(
+                ["the leader handed over to this node", "this node won the election"],
+                next.Node.GetHistory().Where(c => c.Term == term + 1).Select(c => c.Cause));
+        }
+
+        string since = ((LoggerFactoryForTests)cluster.Loggers).Text[before.Length..];
+        Assert.DoesNotContain("election timeout: node", since, StringComparison.Ordinal);
+        Assert.DoesNotContain("failed to replicate", since, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task WithoutATargetTheMostUpToDateMemberTakesOver()
     {

@@ -31,6 +31,7 @@ public sealed class LivenessGuardTests
         Assert.Equal("the removal", one.Get("after"));
     }
 
+    // At once, when nobody has missed the one that is down yet.
     [Fact]
     public async Task ARemovalThatWouldLeaveNoMajorityIsRefused()
     {
@@ -38,9 +39,6 @@ public sealed class LivenessGuardTests
         var (leader, followers) = await cluster.RolesAsync();
         var (down, up) = (followers[0].Address.NodeId, followers[1].Address.NodeId);
         await followers[0].StopAsync();
-        await cluster.UntilAsync(
-            () => leader.Node.GetMembers().Single(m => m.Address.NodeId == down).IsActive == false,
-            "the stopped one to be missed");
 
         var error = await Assert.ThrowsAsync<PgraftException>(
             () => leader.Node.RemoveMemberAsync(up, TestCluster.Limit));
@@ -50,6 +48,26 @@ public sealed class LivenessGuardTests
         await leader.Node.RemoveMemberAsync(down, TestCluster.Limit);
         await leader.PutAsync("after", "the removal", TestCluster.Limit);
         Assert.Equal(2, leader.Node.GetMembers().Count);
+    }
+
+    // Whoever takes over would refuse it, and leadership have moved for nothing.
+    [Fact]
+    public async Task ALeaderDoesNotStepAsideForARemovalThatWouldLeaveNoMajority()
+    {
+        await using var cluster = await TestCluster.FoundAsync(3);
+        var (leader, followers) = await cluster.RolesAsync();
+        int down = followers[0].Address.NodeId;
+        await followers[0].StopAsync();
+        long term = leader.Node.Status.Term;
+
+        var error = await Assert.ThrowsAsync<PgraftException>(
+            () => leader.Node.YieldLeadershipAsync(TestCluster.Limit));
+
+        Assert.Equal(StatusCode.WrongState, error.Code);
+        Assert.Contains("without a majority", error.Message, StringComparison.Ordinal);
+        Assert.Equal(NodeRole.Leader, leader.Node.Status.Role);
+        Assert.Equal(term, leader.Node.Status.Term);
+        await leader.PutAsync("after", "the refusal", TestCluster.Limit);
     }
 
     // The candidate is a member by an entry that this voter does not have yet.
