@@ -47,6 +47,31 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
         Assert.DoesNotContain("cannot serve HTTP", server.Log(), StringComparison.Ordinal);
     }
 
+    // Without being switched off in between: to another address, then to another port of that.
+    [Fact]
+    public async Task Http_moves_to_another_address_and_port_by_reload()
+    {
+        const string Elsewhere = "127.0.0.2";
+        var server = _cluster[1];
+        var before = await ScrapeAsync(server);
+        Assert.False(IsListening(_ports[1], Elsewhere));
+
+        server.Settings["pgraft.metrics_address"] = $"'{Elsewhere}'";
+        await server.ReloadAsync();
+        await Poll.UntilAsync("HTTP is there", () => IsListening(_ports[1], Elsewhere));
+        await Poll.UntilAsync("HTTP is gone here", () => !IsListening(_ports[1]));
+        Assert.Equal(NodeIn(before), NodeIn(await ScrapeAsync(server, Elsewhere)));
+
+        var old = _ports[1];
+        _ports[1] = Ports.Next();
+        server.Settings["pgraft.metrics_port"] = Number(_ports[1]);
+        await server.ReloadAsync();
+        await Poll.UntilAsync("HTTP is at the port", () => IsListening(_ports[1], Elsewhere));
+        await Poll.UntilAsync("HTTP is not at the old", () => !IsListening(old, Elsewhere));
+        Assert.Equal(NodeIn(before), NodeIn(await ScrapeAsync(server, Elsewhere)));
+        Assert.DoesNotContain("cannot serve HTTP", server.Log(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_port_that_is_taken_costs_a_line_and_nothing_else()
     {
@@ -187,21 +212,27 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
         return number.ToString(CultureInfo.InvariantCulture);
     }
 
-    private static Socket Connect(int port)
+    private static string NodeIn(string page)
+    {
+        return page.Split('\n').Single(
+            l => l.StartsWith("pgraft_info{", StringComparison.Ordinal));
+    }
+
+    private static Socket Connect(int port, string address = "127.0.0.1")
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
         {
             ReceiveTimeout = 20_000,
         };
-        socket.Connect(IPAddress.Loopback, port);
+        socket.Connect(IPAddress.Parse(address), port);
         return socket;
     }
 
-    private static bool IsListening(int port)
+    private static bool IsListening(int port, string address = "127.0.0.1")
     {
         try
         {
-            Connect(port).Dispose();
+            Connect(port, address).Dispose();
             return true;
         }
         catch (SocketException)
@@ -248,9 +279,9 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
             });
     }
 
-    private Task<string> ScrapeAsync(TestServer server)
+    private Task<string> ScrapeAsync(TestServer server, string address = "127.0.0.1")
     {
-        return Http.GetStringAsync(UrlOf(server, "/metrics"));
+        return Http.GetStringAsync(UrlOf(server, "/metrics", address));
     }
 
     private async Task<int> StatusAsync(TestServer server, string path)
@@ -259,8 +290,8 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
         return (int)answer.StatusCode;
     }
 
-    private Uri UrlOf(TestServer server, string path)
+    private Uri UrlOf(TestServer server, string path, string address = "127.0.0.1")
     {
-        return new Uri($"http://127.0.0.1:{Number(_ports[server.NodeId])}{path}");
+        return new Uri($"http://{address}:{Number(_ports[server.NodeId])}{path}");
     }
 }
