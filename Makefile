@@ -107,7 +107,7 @@ test: ## run all tests but the long ones (TIER="unit abi" runs some tiers)
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh
 
-test-long: ## tests that take minutes: memory and CPU, failover and start times, distance, large states, each sync's power failure
+test-long: ## tests that take minutes: idle memory and CPU; failovers, freezes and starts by the dozen; ten minutes of load at each distance, and while members come and go; large states; power failures of all nodes at each sync (chaos is apart)
 	@$(TOP)/build/setup.sh --tests
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long

@@ -4,6 +4,7 @@
 // Threading: the tests run one after the other, each with servers of its own.
 
 using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
@@ -76,6 +77,110 @@ public sealed class CopiedDirectoryTests : ServerTest
 
         await server.WaitForStateAsync("RUNNING");
         Assert.Equal("value", await server.GetAsync("key"));
+    }
+
+    // Nobody has forgotten anything that another remembers.
+    [Fact]
+    public async Task Copies_of_all_stopped_members_put_back_on_all_are_the_cluster_of_then()
+    {
+        var cluster = await NewClusterAsync(3, Founding.InitialCluster);
+        await using var load = await WriteLoad.StartAsync(cluster.Servers);
+        await load.StopAsync();
+        var then = Content(await cluster.AgreedStateAsync());
+        var copies = new Dictionary<TestServer, string>();
+        await StopAllAsync(cluster);
+        foreach (var server in cluster.Servers)
+        {
+            var copy = Path.Combine(await TestRun.NewDirectoryAsync("copy"), "data");
+            await CopyAsync(server.PgraftDirectory, copy);
+            copies[server] = copy;
+        }
+
+        await StartAllAsync(cluster);
+        Assert.True(await (await cluster.LeaderAsync()).PutAsync("after", "the copies"));
+        Assert.NotEqual(then, Content(await cluster.AgreedStateAsync()));
+        await StopAllAsync(cluster);
+        foreach (var (server, copy) in copies)
+        {
+            Directory.Delete(server.PgraftDirectory, recursive: true);
+            await CopyAsync(copy, server.PgraftDirectory);
+        }
+
+        await StartAllAsync(cluster);
+        var leader = await cluster.LeaderAsync();
+        Assert.Equal(then, Content(await cluster.AgreedStateAsync()));
+        Assert.Empty(await load.LostOnAsync(leader, "linearizable"));
+        Assert.Null(await leader.GetAsync("after"));
+
+        // Each is a voter like before.
+        await leader.KillAsync();
+        await TestCluster.FirstWriteAsync(cluster.Running().First(), "without the leader");
+    }
+
+    // Its files are of different moments: that may be noticed or not. As long as the others are
+    // whole and it is replaced, as the page demands, nothing is lost.
+    [Fact]
+    public async Task A_copy_of_a_running_member_in_its_place_is_refused_or_catches_up()
+    {
+        string[] reasons =
+        [
+            "is damaged at offset", "replaced by an older one", "is missing or damaged",
+        ];
+        var cluster = await NewClusterAsync(
+            3, Founding.AddNode, s => s.Settings["pgraft.snapshot_interval"] = "100");
+        var member = await cluster.FollowerAsync();
+        var copy = Path.Combine(await TestRun.NewDirectoryAsync("copy"), "data");
+        await using var load = await WriteLoad.StartAsync(cluster.Servers);
+        await CopyAsync(member.PgraftDirectory, copy);
+        var copied = load.Acknowledged;
+        await Poll.UntilAsync("writes after the copy", () => load.Acknowledged > copied + 100);
+        await load.StopAsync();
+        await member.KillAsync();
+        Directory.Delete(member.PgraftDirectory, recursive: true);
+        await CopyAsync(copy, member.PgraftDirectory);
+
+        await member.StartAsync();
+
+        var state = await Poll.UntilAsync(
+            "the copy to be taken or refused", member.WorkerStateAsync,
+            s => s is "RUNNING" or "ERROR");
+        Note($"the copy: {state}");
+        if (state == "ERROR")
+        {
+            Assert.Contains(
+                reasons, r => member.Log().Contains(r, StringComparison.Ordinal));
+        }
+        else
+        {
+            await cluster.AgreedStateAsync();
+        }
+
+        // It is to be removed by another.
+        var other = cluster.Servers.First(s => s != member);
+        Assert.Empty(await load.LostOnAsync(other, "linearizable"));
+        if (state == "RUNNING" && await member.ScalarAsync<bool>("SELECT pgraft_is_leader()"))
+        {
+            await member.ExecuteAsync("SELECT pgraft_transfer_leadership()");
+        }
+
+        await MemberReplacement.RunAsync(cluster, member);
+        Assert.Empty(await load.LostOnAsync(member, "linearizable"));
+    }
+
+    private static Task StopAllAsync(TestCluster cluster)
+    {
+        return Task.WhenAll(cluster.Servers.Select(s => s.StopAsync()));
+    }
+
+    private static Task StartAllAsync(TestCluster cluster)
+    {
+        return Task.WhenAll(cluster.Servers.Select(s => s.StartAsync()));
+    }
+
+    // Revision and state hash, without the index: each leader adds an entry.
+    private static string Content(string state)
+    {
+        return state[(state.IndexOf(' ', StringComparison.Ordinal) + 1)..];
     }
 
     private static async Task CopyAsync(string from, string to)
