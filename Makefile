@@ -107,7 +107,7 @@ test: ## run all tests but the long ones (TIER="unit abi" runs some tiers)
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh
 
-test-long: ## tests that take minutes: idle memory and CPU; failovers, freezes and starts by the dozen; ten minutes of load at each distance, and while members come and go; large states; power failures of all nodes at each sync (chaos is apart)
+test-long: ## tests that take minutes: idle memory and CPU, twenty failovers and starts, frozen leaders, large states, ten minutes of load at each distance and while members change, a power failure at every sync; not chaos, fault-runs
 	@$(TOP)/build/setup.sh --tests
 	@$(MAKE) --no-print-directory all
 	@$(TOP)/build/test.sh --long
