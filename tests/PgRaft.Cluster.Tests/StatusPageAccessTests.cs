@@ -196,10 +196,18 @@ public sealed partial class StatusPageAccessTests : StatusPageTest
     {
         var browser = await Browser.OpenAsync(
             UrlOf(server), width: width, height: 740, scheme: scheme);
-        await PageView.UntilAsync(
-            browser.Page, "a member that is down and a point",
-            v => v.Rate.Length > 0 && v.Members.Any(m => m["Role"] == "not reachable"));
-        return browser;
+        try
+        {
+            await PageView.UntilAsync(
+                browser.Page, "a member that is down and a point",
+                v => v.Rate.Length > 0 && v.Members.Any(m => m["Role"] == "not reachable"));
+            return browser;
+        }
+        catch
+        {
+            await browser.DisposeAsync();
+            throw;
+        }
     }
 
     private static string[] NamesOf(string tree, string role) =>
