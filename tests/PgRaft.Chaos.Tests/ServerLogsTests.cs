@@ -23,4 +23,14 @@ public sealed class ServerLogsTests
     {
         Assert.Empty(ServerLogs.WrongIn($"{line}\n"));
     }
+
+    [Fact]
+    public void WhatIsStrangeIsToldWithItsReason()
+    {
+        const string Text = "pgraft: [2040] core: a task failed that nobody waited for: A at line ";
+        Assert.Equal(
+            ["a task failed that nobody waited for: A at line N",
+                "a task failed that nobody waited for: A at line N"],
+            ServerLogs.StrangeIn($"ERROR:  {Text}17\nLOG:  else\nERROR:  {Text}18\n"));
+    }
 }

@@ -169,6 +169,9 @@ internal sealed class PeerConnection : IAsyncDisposable
                 $"the connection to node {_nodeId} broke: {reason.Message}",
                 requestLeft: true,
                 reason));
+
+            // A caller whose send failed, or that was cancelled, does not look at it.
+            _ = source.Task.Exception;
         }
     }
 }

@@ -29,14 +29,20 @@ internal sealed partial class ServerLogs(ChaosCluster cluster)
         return [.. Wrong().Matches(log).Select(m => m.Value)];
     }
 
+    /// <summary>What is strange, as one text for those that differ in numbers only.</summary>
+    internal static IReadOnlyList<string> StrangeIn(string log)
+    {
+        return [.. Odd().Matches(log).Select(m => Number().Replace(m.Value, "N"))];
+    }
+
     private IEnumerable<string> Check(ChaosNode node)
     {
         var log = node.Server.Log();
         var added = log[_read[node.Slot]..];
         _read[node.Slot] = log.Length;
-        foreach (Match match in Odd().Matches(added))
+        foreach (var message in StrangeIn(added))
         {
-            _strange[match.Value] = _strange.GetValueOrDefault(match.Value) + 1;
+            _strange[message] = _strange.GetValueOrDefault(message) + 1;
         }
 
         return WrongIn(added).Select(line => $"log of {node.Name}: {line}");
@@ -47,6 +53,10 @@ internal sealed partial class ServerLogs(ChaosCluster cluster)
         RegexOptions.Multiline)]
     private static partial Regex Wrong();
 
-    [GeneratedRegex("a task failed that nobody waited for|The unexpected exception occurred: \\w+")]
+    [GeneratedRegex(
+        "a task failed that nobody waited for[^\n]{0,300}|The unexpected exception occurred: \\w+")]
     private static partial Regex Odd();
+
+    [GeneratedRegex("[0-9]+")]
+    private static partial Regex Number();
 }
