@@ -6,8 +6,8 @@
 # setup, demo and test work before they are installed.
 
 PG_CONFIG ?= pg_config
-SHIM_OBJECTS := pgraft guc guc_check guc_findings initial_cluster shmem worker core_loader core_wire core_client \
-	status_map log_bridge sql_result sql_status sql_cluster sql_log sql_kv \
+SHIM_OBJECTS := pgraft guc guc_check guc_findings initial_cluster shmem answers worker core_loader \
+	core_wire core_client status_map log_bridge sql_result sql_status sql_cluster sql_log sql_kv \
 	sql_recovery sql_health sql_settings
 
 ifdef PGRAFT_SHIM_BUILD

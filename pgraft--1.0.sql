@@ -124,22 +124,24 @@ COMMENT ON FUNCTION pgraft.get_endpoint_status() IS
 CREATE FUNCTION pgraft_health_check() RETURNS json
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION pgraft_health_check() IS
-	'whether this member and its cluster are well; never waits, never fails for a worker that is down; reads shared memory';
+	'whether this member and its cluster are well; is there a quorum, who is alive, may this member act, each since when; never waits, never fails for a worker that is down; reads shared memory';
 
 CREATE FUNCTION pgraft.get_health(
 	OUT healthy boolean, OUT is_leader boolean, OUT leader_id bigint, OUT term bigint,
 	OUT quorum boolean, OUT live_members integer, OUT members integer, OUT worker text,
-	OUT role text, OUT lag bigint)
+	OUT role text, OUT lag bigint, OUT quorum_since timestamptz, OUT may_act boolean,
+	OUT may_act_since timestamptz, OUT live_members_since timestamptz)
 	AS 'MODULE_PATHNAME', 'pgraft_get_health' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION pgraft.get_health() IS
 	'pgraft_health_check() as columns; null where the answer is not known; reads shared memory';
 
 CREATE FUNCTION pgraft.get_endpoint_health() RETURNS TABLE (
 	node_id integer, address text, port integer, is_alive boolean, last_contact_ms bigint,
-	round_trip_us bigint, version text, protocol integer, data_version integer, last_error text)
+	round_trip_us bigint, version text, protocol integer, data_version integer, last_error text,
+	alive_since timestamptz)
 	AS 'MODULE_PATHNAME', 'pgraft_get_endpoint_health' LANGUAGE C VOLATILE STRICT ROWS 5;
 COMMENT ON FUNCTION pgraft.get_endpoint_health() IS
-	'each member as this one has heard it; null where it has not asked';
+	'each member as this one has heard it, and since when it is alive or not; null where it has not asked';
 
 CREATE FUNCTION pgraft.get_findings() RETURNS TABLE (
 	subject text, value text, severity text, finding text, advice text)
@@ -306,11 +308,11 @@ COMMENT ON VIEW pgraft.kv IS 'size and counters of the key-value store on this n
 
 CREATE VIEW pgraft.health AS SELECT * FROM pgraft.get_health();
 COMMENT ON VIEW pgraft.health IS
-	'whether this member and its cluster are well: true, false, or null where it cannot tell';
+	'whether this member and its cluster are well: is there a quorum, who is alive, may this member act; true, false, or null where it cannot tell, each since when';
 
 CREATE VIEW pgraft.endpoint_health AS SELECT * FROM pgraft.get_endpoint_health();
 COMMENT ON VIEW pgraft.endpoint_health IS
-	'each member as this one has heard it: alive, when last, round trip, versions';
+	'each member as this one has heard it: alive, since when, heard when last, round trip, versions';
 
 CREATE VIEW pgraft.settings_check AS
 	WITH findings AS MATERIALIZED (SELECT * FROM pgraft.get_findings())

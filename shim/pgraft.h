@@ -19,6 +19,7 @@
 #include <signal.h>
 
 #include "lib/stringinfo.h"
+#include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "storage/spin.h"
 
@@ -72,11 +73,32 @@ extern void pgraft_check_own_entry(void);
 
 /* ---- shmem.c: what the worker and the backends share ---- */
 
+typedef enum PgraftAnswerValue
+{
+	PGRAFT_ANSWER_NO,
+	PGRAFT_ANSWER_YES,
+	PGRAFT_ANSWER_UNKNOWN
+} PgraftAnswerValue;
+
+typedef struct PgraftAnswer
+{
+	int32		value;
+	TimestampTz since;			/* when it began to be that; 0 = not known */
+} PgraftAnswer;
+
+/* To the three questions of a failover manager. */
+typedef struct PgraftAnswers
+{
+	PgraftAnswer quorum;		/* PgraftAnswerValue */
+	PgraftAnswer live_members;	/* how many, -1 = not known */
+	PgraftAnswer may_act;		/* PgraftAnswerValue */
+} PgraftAnswers;
+
 /*
  * worker_pid is 0 exactly while no worker runs; status means nothing then, nor
- * while status.epoch differs from epoch.  state and error are under lock and
- * are the shim's own account: ERROR outlives the worker that failed, STARTING
- * means "ask status".
+ * while status.epoch differs from epoch.  state, error and answers are under
+ * lock and are the shim's own account: ERROR outlives the worker that failed,
+ * STARTING means "ask status".
  */
 typedef struct PgraftShared
 {
@@ -88,19 +110,47 @@ typedef struct PgraftShared
 	slock_t		lock;
 	int32		state;			/* PgraftWorkerState */
 	char		error[PGRAFT_ERROR_TEXT_BYTES];
+	PgraftAnswers answers;		/* while there is no status to ask */
 	PgraftStatus status;
 } PgraftShared;
+
+typedef enum PgraftTeller
+{
+	PGRAFT_TOLD_BY_SHIM,		/* own */
+	PGRAFT_TOLD_BY_CORE,		/* status */
+	PGRAFT_TOLD_BY_NOBODY		/* it was killed, or stopped in a write */
+} PgraftTeller;
+
+/* What is to be seen of the worker at one moment. */
+typedef struct PgraftLook
+{
+	PgraftWorkerState worker;
+	PgraftTeller teller;
+	PgraftAnswers own;
+	PgraftStatus status;
+	char		error[PGRAFT_ERROR_TEXT_BYTES]; /* of PGRAFT_WORKER_ERROR */
+} PgraftLook;
 
 extern void pgraft_shmem_init(void);
 extern PgraftShared *pgraft_shared(void);
 extern int64 pgraft_now_ns(void);
 extern bool pgraft_read_status(PgraftStatus *out);
+extern void pgraft_look(PgraftLook *out);
 extern int64 pgraft_lease_deadline_ns(void);
 extern PgraftWorkerState pgraft_worker_state(char *error);
 extern bool pgraft_worker_answers(PgraftWorkerState state);
 extern uint64 pgraft_worker_begin(void);
 extern void pgraft_worker_failed(const char *error);
 extern void pgraft_worker_end(int code, Datum arg);
+
+/* ---- answers.c: the three questions, and times ---- */
+
+extern TimestampTz pgraft_timestamp_of_unix_us(int64 us);
+extern int64 pgraft_unix_us(TimestampTz time);
+extern int32 pgraft_leader_at(const PgraftStatus *status, int64 now_ns);
+extern void pgraft_answer(const PgraftLook *look, int64 now_ns, PgraftAnswers *out);
+extern void pgraft_answers_without_core(bool ended, TimestampTz since, PgraftAnswers *out);
+extern void pgraft_next_account(PgraftWorkerState next, PgraftAnswers *out);
 
 /* ---- status_map.c: statuses as errors ---- */
 
@@ -197,11 +247,10 @@ extern Datum pgraft_return_nullable_row(FunctionCallInfo fcinfo, Datum *values, 
 extern void pgraft_store_rows(PgraftResponse *response, ReturnSetInfo *rsinfo);
 extern void pgraft_reject_null(FunctionCallInfo fcinfo, int arg, const char *name);
 
-/* ---- sql_status.c: names, and what counts as known now ---- */
+/* ---- sql_status.c: names ---- */
 
 extern const char *pgraft_state_name(PgraftWorkerState state);
 extern const char *pgraft_role_name(int32 role);
-extern int32 pgraft_known_leader(const PgraftStatus *status);
 
 /* ---- worker.c ---- */
 

@@ -135,6 +135,11 @@ typedef struct PgraftConfig
 	int32_t		metrics_enabled;	/* 0 or 1: serve HTTP */
 	int32_t		metrics_port;
 	int32_t		findings_count;
+	int64_t		quorum_since_us;	/* at start: since when the answers to the
+									 * three questions have been unknown, Unix
+									 * time; 0 = not known */
+	int64_t		live_members_since_us;
+	int64_t		may_act_since_us;
 	const char *cluster_id;
 	const char *address;		/* host or IP that peers dial */
 	const char *listen_address; /* host, IP or "*" */
@@ -158,7 +163,11 @@ typedef struct PgraftConfig
  * lease_deadline_ns may also be read alone, atomically: it is the one fact
  * pgraft_is_leader() needs.  It is 0 unless this node is the leader.
  *
- * Times are CLOCK_MONOTONIC nanoseconds.
+ * Times in ns are CLOCK_MONOTONIC nanoseconds.
+ *
+ * The answers to the three questions of a failover manager (answers.c) follow
+ * from the rest; since when they are what they are cannot, and is told here.
+ * What ends after written_ns changes them with nobody to write it down.
  */
 typedef struct PgraftStatus
 {
@@ -184,6 +193,13 @@ typedef struct PgraftStatus
 	int64_t		elections_triggered;	/* elections this node started */
 	int64_t		requests_processed;
 	int64_t		log_records_dropped;
+	int64_t		written_ns;		/* when the node's part was last written */
+	int64_t		wall_offset_ns; /* the clock on the wall less CLOCK_MONOTONIC,
+								 * then */
+	int64_t		quorum_since_us;	/* since when the answers were what they
+									 * were then, Unix time; 0 = not known */
+	int64_t		live_members_since_us;
+	int64_t		may_act_since_us;
 	int32_t		state;			/* PgraftWorkerState */
 	int32_t		role;			/* PgraftRole */
 	int32_t		node_id;

@@ -7,8 +7,8 @@
  * in the middle of a write.  Readers therefore copy under a sequence counter
  * with a bounded number of tries, and treat what they cannot read as unknown.
  *
- * Locking: status by its sequence counter, one writer (the core); state and
- * error under the spinlock; all else atomic.  worker_pid is set last at a start
+ * Locking: status by its sequence counter, one writer (the core); state, error
+ * and answers under the spinlock; all else atomic.  worker_pid is set last at a start
  * and cleared first at an end.
  *
  * On failure: pgraft_shared() raises an error when the library was not
@@ -60,6 +60,7 @@ startup_shmem(void)
 		pg_atomic_init_u32(&shared->debug, 0);
 		SpinLockInit(&shared->lock);
 		shared->state = PGRAFT_WORKER_STOPPED;
+		pgraft_answers_without_core(true, GetCurrentTimestamp(), &shared->answers);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -147,30 +148,64 @@ pgraft_lease_deadline_ns(void)
 	return __atomic_load_n(&s->status.lease_deadline_ns, __ATOMIC_ACQUIRE);
 }
 
-/* The shim's own account; error may be NULL. */
-static int32
-own_state(char *error)
+static void
+look_at_account(PgraftLook *out)
 {
-	int32		state;
-
 	SpinLockAcquire(&shared->lock);
-	state = shared->state;
-	if (error != NULL)
-		memcpy(error, shared->error, PGRAFT_ERROR_TEXT_BYTES);
+	out->worker = (PgraftWorkerState) shared->state;
+	out->own = shared->answers;
+	memcpy(out->error, shared->error, PGRAFT_ERROR_TEXT_BYTES);
 	SpinLockRelease(&shared->lock);
-	return state;
 }
 
 /* Of a live worker: it has written nothing yet, or is frozen in a write. */
-static PgraftWorkerState
-state_without_status(PgraftShared *s, char *error)
+static void
+look_without_status(PgraftLook *out)
 {
-	if ((__atomic_load_n(&s->status.sequence, __ATOMIC_ACQUIRE) & 1) == 0)
-		return PGRAFT_WORKER_STARTING;
-	if (error != NULL)
-		strlcpy(error, "the worker stopped in the middle of an update of its status",
-				PGRAFT_ERROR_TEXT_BYTES);
-	return PGRAFT_WORKER_ERROR;
+	if ((__atomic_load_n(&shared->status.sequence, __ATOMIC_ACQUIRE) & 1) == 0)
+	{
+		out->worker = PGRAFT_WORKER_STARTING;
+		return;
+	}
+	out->worker = PGRAFT_WORKER_ERROR;
+	out->teller = PGRAFT_TOLD_BY_NOBODY;
+	strlcpy(out->error, "the worker stopped in the middle of an update of its status",
+			PGRAFT_ERROR_TEXT_BYTES);
+}
+
+/* Without a worker; one that did not say that it ended was killed. */
+static void
+look_without_worker(PgraftLook *out)
+{
+	if (out->worker != PGRAFT_WORKER_STOPPED)
+		out->teller = PGRAFT_TOLD_BY_NOBODY;
+	out->worker = PGRAFT_WORKER_STOPPED;
+}
+
+/*
+ * What is to be seen of the worker now.
+ */
+void
+pgraft_look(PgraftLook *out)
+{
+	PgraftShared *s = pgraft_shared();
+	pid_t		pid;
+
+	memset(out, 0, sizeof(*out));
+	look_at_account(out);
+	pid = (pid_t) pg_atomic_read_u32(&s->worker_pid);
+	if (out->worker == PGRAFT_WORKER_ERROR)
+		return;
+	if (pid == 0 || (kill(pid, 0) != 0 && errno == ESRCH))
+		look_without_worker(out);
+	else if (!pgraft_read_status(&out->status))
+		look_without_status(out);
+	else
+	{
+		out->teller = PGRAFT_TOLD_BY_CORE;
+		out->worker = (PgraftWorkerState) out->status.state;
+		memcpy(out->error, out->status.error, PGRAFT_ERROR_TEXT_BYTES);
+	}
 }
 
 /*
@@ -180,20 +215,12 @@ state_without_status(PgraftShared *s, char *error)
 PgraftWorkerState
 pgraft_worker_state(char *error)
 {
-	PgraftShared *s = pgraft_shared();
-	PgraftStatus status;
-	pid_t		pid;
+	PgraftLook	look;
 
-	if (own_state(error) == PGRAFT_WORKER_ERROR)
-		return PGRAFT_WORKER_ERROR;
-	pid = (pid_t) pg_atomic_read_u32(&s->worker_pid);
-	if (pid == 0 || (kill(pid, 0) != 0 && errno == ESRCH))
-		return PGRAFT_WORKER_STOPPED;
-	if (!pgraft_read_status(&status))
-		return state_without_status(s, error);
+	pgraft_look(&look);
 	if (error != NULL)
-		memcpy(error, status.error, PGRAFT_ERROR_TEXT_BYTES);
-	return (PgraftWorkerState) status.state;
+		memcpy(error, look.error, PGRAFT_ERROR_TEXT_BYTES);
+	return look.worker;
 }
 
 /*
@@ -218,10 +245,11 @@ pgraft_worker_answers(PgraftWorkerState state)
 }
 
 static void
-set_own_state(int32 state, const char *error)
+set_own_state(PgraftWorkerState state, const char *error, const PgraftAnswers *answers)
 {
 	SpinLockAcquire(&shared->lock);
 	shared->state = state;
+	shared->answers = *answers;
 	strlcpy(shared->error, error, PGRAFT_ERROR_TEXT_BYTES);
 	SpinLockRelease(&shared->lock);
 }
@@ -232,11 +260,13 @@ set_own_state(int32 state, const char *error)
 uint64
 pgraft_worker_begin(void)
 {
+	PgraftAnswers answers;
 	uint64		epoch;
 
+	pgraft_next_account(PGRAFT_WORKER_STARTING, &answers);
 	memset(&shared->status, 0, sizeof(shared->status));
 	epoch = pg_atomic_add_fetch_u64(&shared->epoch, 1);
-	set_own_state(PGRAFT_WORKER_STARTING, "");
+	set_own_state(PGRAFT_WORKER_STARTING, "", &answers);
 	pg_atomic_write_u32(&shared->worker_pid, (uint32) MyProcPid);
 	return epoch;
 }
@@ -244,9 +274,12 @@ pgraft_worker_begin(void)
 void
 pgraft_worker_failed(const char *error)
 {
+	PgraftAnswers answers;
+
 	pg_atomic_fetch_add_u32(&shared->failures, 1);
 	pg_atomic_write_u64(&shared->failed_at, (uint64) GetCurrentTimestamp());
-	set_own_state(PGRAFT_WORKER_ERROR, error);
+	pgraft_next_account(PGRAFT_WORKER_ERROR, &answers);
+	set_own_state(PGRAFT_WORKER_ERROR, error, &answers);
 }
 
 /*
@@ -256,7 +289,12 @@ pgraft_worker_failed(const char *error)
 void
 pgraft_worker_end(int code, Datum arg)
 {
+	PgraftAnswers answers;
+	PgraftLook	look;
+
+	pgraft_next_account(PGRAFT_WORKER_STOPPED, &answers);
 	pg_atomic_write_u32(&shared->worker_pid, 0);
-	if (own_state(NULL) != PGRAFT_WORKER_ERROR)
-		set_own_state(PGRAFT_WORKER_STOPPED, "");
+	look_at_account(&look);
+	if (look.worker != PGRAFT_WORKER_ERROR)
+		set_own_state(PGRAFT_WORKER_STOPPED, "", &answers);
 }

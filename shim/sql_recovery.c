@@ -22,7 +22,6 @@
 
 #define BACKUP_INFO_COLUMNS 9
 #define RECOVERY_COLUMNS 3
-#define MS_PER_S INT64CONST(1000)
 #define US_PER_MS INT64CONST(1000)
 
 PG_FUNCTION_INFO_V1(pgraft_snapshot);
@@ -97,19 +96,13 @@ next_text_datum(PgraftResponse *response)
 	return PointerGetDatum(isnull ? cstring_to_text("") : value);
 }
 
-static TimestampTz
-timestamp_of_unix_ms(int64 ms)
-{
-	return ms * US_PER_MS -
-		((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY) * MS_PER_S * US_PER_MS;
-}
-
 Datum
 pgraft_backup_info(PG_FUNCTION_ARGS)
 {
 	PgraftRequest request;
 	PgraftResponse response;
 	Datum		values[BACKUP_INFO_COLUMNS];
+	int64		taken_at_us;
 	bool		isnull;
 
 	require_reader();
@@ -122,7 +115,8 @@ pgraft_backup_info(PG_FUNCTION_ARGS)
 	values[2] = Int64GetDatum(pgraft_next_int64(&response, &isnull));
 	values[3] = Int64GetDatum(pgraft_next_int64(&response, &isnull));
 	values[4] = next_text_datum(&response);
-	values[5] = TimestampTzGetDatum(timestamp_of_unix_ms(pgraft_next_int64(&response, &isnull)));
+	taken_at_us = pgraft_next_int64(&response, &isnull) * US_PER_MS;
+	values[5] = TimestampTzGetDatum(pgraft_timestamp_of_unix_us(taken_at_us));
 	values[6] = Int32GetDatum(pgraft_next_int32(&response, &isnull));
 	values[7] = next_text_datum(&response);
 	values[8] = Int64GetDatum(pgraft_next_int64(&response, &isnull));

@@ -10,11 +10,13 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "utils/timestamp.h"
 
 static Datum
 next_datum(PgraftResponse *response, Oid type, bool *isnull)
 {
 	text	   *value;
+	int64		us;
 
 	switch (type)
 	{
@@ -24,6 +26,9 @@ next_datum(PgraftResponse *response, Oid type, bool *isnull)
 			return Int32GetDatum(pgraft_next_int32(response, isnull));
 		case INT8OID:
 			return Int64GetDatum(pgraft_next_int64(response, isnull));
+		case TIMESTAMPTZOID:
+			us = pgraft_next_int64(response, isnull);
+			return TimestampTzGetDatum(pgraft_timestamp_of_unix_us(us));
 		case TEXTOID:
 			value = pgraft_next_text(response, isnull);
 			return value == NULL ? (Datum) 0 : PointerGetDatum(value);

@@ -72,19 +72,6 @@ read_status_or_raise(PgraftStatus *status)
 		pgraft_raise_not_running();
 }
 
-/*
- * The leader's id as far as it counts as known now: to the leader while its
- * lease holds, to a follower until the leader has been silent too long.
- */
-int32
-pgraft_known_leader(const PgraftStatus *status)
-{
-	int64		deadline_ns = status->role == PGRAFT_ROLE_LEADER ? status->lease_deadline_ns
-		: status->leader_deadline_ns;
-
-	return pgraft_now_ns() < deadline_ns ? status->leader_id : 0;
-}
-
 Datum
 pgraft_is_leader(PG_FUNCTION_ARGS)
 {
@@ -98,7 +85,7 @@ pgraft_get_leader(PG_FUNCTION_ARGS)
 {
 	PgraftStatus status;
 
-	PG_RETURN_INT64(pgraft_read_status(&status) ? pgraft_known_leader(&status) : 0);
+	PG_RETURN_INT64(pgraft_read_status(&status) ? pgraft_leader_at(&status, pgraft_now_ns()) : 0);
 }
 
 Datum
@@ -140,7 +127,7 @@ pgraft_get_cluster_status(PG_FUNCTION_ARGS)
 	read_status_or_raise(&status);
 	values[0] = Int32GetDatum(status.node_id);
 	values[1] = Int64GetDatum(status.term);
-	values[2] = Int64GetDatum((int64) pgraft_known_leader(&status));
+	values[2] = Int64GetDatum((int64) pgraft_leader_at(&status, pgraft_now_ns()));
 	values[3] = CStringGetTextDatum(pgraft_role_name(status.role));
 	values[4] = Int32GetDatum(status.members);
 	values[5] = Int64GetDatum(status.messages_processed);

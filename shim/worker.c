@@ -142,6 +142,18 @@ fill_config(PgraftConfig *config)
 	config->debug = pg_atomic_read_u32(&pgraft_shared()->debug) != 0;
 }
 
+/* What was the answer before is still, until the core has another. */
+static void
+hand_over_answers(PgraftConfig *config)
+{
+	PgraftLook	look;
+
+	pgraft_look(&look);
+	config->quorum_since_us = pgraft_unix_us(look.own.quorum.since);
+	config->live_members_since_us = pgraft_unix_us(look.own.live_members.since);
+	config->may_act_since_us = pgraft_unix_us(look.own.may_act.since);
+}
+
 static void
 start_core(void)
 {
@@ -151,6 +163,7 @@ start_core(void)
 	int32		status = PGRAFT_ABI_MISMATCH;
 
 	fill_config(&config);
+	hand_over_answers(&config);
 	pgraft_block_signals(&old);
 	if (pgraft_core_load(&core, error, sizeof(error)))
 	{

@@ -86,6 +86,10 @@ public sealed record NodeStatus
     /// <see cref="NoQuorumDeadlineNs"/> has not passed.</summary>
     public int? LiveMembers { get; init; }
 
+    /// <summary>When it was last found that these members answer and no others; 0 when
+    /// <see cref="LiveMembers"/> is null.</summary>
+    public long LiveMembersSinceNs { get; init; }
+
     /// <summary>Number of members in the committed configuration.</summary>
     public int Members { get; init; }
 
@@ -169,6 +173,10 @@ public enum JoinStage
 /// itself.</param>
 public sealed record PeerView(MemberAddress Address, bool? IsAlive, long? LastContactMs)
 {
+    /// <summary>Since when <see cref="IsAlive"/> is what it is, as measured here; of this node
+    /// itself: since it started. Null = never heard and never asked.</summary>
+    public DateTimeOffset? AliveSince { get; init; }
+
     /// <summary>Smoothed time it takes to answer an append, sync included; null = not measured in
     /// the last minute. Only a leader measures.</summary>
     public double? RoundTripMs { get; init; }

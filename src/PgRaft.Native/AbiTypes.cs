@@ -60,6 +60,9 @@ internal unsafe struct PgraftConfig
     public int MetricsEnabled;
     public int MetricsPort;
     public int FindingsCount;
+    public long QuorumSinceUs;
+    public long LiveMembersSinceUs;
+    public long MayActSinceUs;
     public byte* ClusterId;
     public byte* Address;
     public byte* ListenAddress;
@@ -92,6 +95,11 @@ internal unsafe struct PgraftStatus
     public long ElectionsTriggered;
     public long RequestsProcessed;
     public long LogRecordsDropped;
+    public long WrittenNs;
+    public long WallOffsetNs;
+    public long QuorumSinceUs;
+    public long LiveMembersSinceUs;
+    public long MayActSinceUs;
     public int State;
     public int Role;
     public int NodeId;

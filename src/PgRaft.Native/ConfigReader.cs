@@ -40,6 +40,7 @@ internal static unsafe class ConfigReader
                 CText.Read(config->MetricsAddress),
                 config->MetricsPort),
             Findings = ReadFindings(config),
+            Answers = ReadAnswers(config),
         };
         return options.Checked();
     }
@@ -71,6 +72,9 @@ internal static unsafe class ConfigReader
 
         return findings;
     }
+
+    public static AnswerTimes ReadAnswers(PgraftConfig* config) => new(
+        0, 0, config->QuorumSinceUs, config->LiveMembersSinceUs, config->MayActSinceUs);
 
     private static RuntimeOptions ReadRuntime(PgraftConfig* config) => new()
     {

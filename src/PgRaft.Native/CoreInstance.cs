@@ -24,7 +24,9 @@ internal sealed unsafe class CoreInstance
     {
         var wake = new WakeEvent(config->WakeFd);
         _log = new LogRing(LogCapacity, wake);
-        _status = new SharedStatus(status, config->Epoch, config->NodeId, wake, () => _log.Dropped);
+        _status = new SharedStatus(
+            status, config->Epoch, config->NodeId, ConfigReader.ReadAnswers(config), wake,
+            () => _log.Dropped);
     }
 
     /// <summary>The node; null before Start.</summary>

@@ -15,19 +15,22 @@ internal sealed unsafe class SharedStatus : IStatusSink
     private readonly WakeEvent _wake;
     private readonly Func<long> _droppedRecords;
     private readonly Lock _lock = new();
+    private readonly AnswerKeeper _answers;
     private readonly ulong _epoch;
     private readonly int _nodeId;
     private ulong _sequence;
     private int _publishedState = -1;
 
     public SharedStatus(
-        PgraftStatus* memory, ulong epoch, int nodeId, WakeEvent wake, Func<long> droppedRecords)
+        PgraftStatus* memory, ulong epoch, int nodeId, AnswerTimes atStart, WakeEvent wake,
+        Func<long> droppedRecords)
     {
         _memory = memory;
         _epoch = epoch;
         _nodeId = nodeId;
         _wake = wake;
         _droppedRecords = droppedRecords;
+        _answers = new AnswerKeeper(TimeProvider.System, atStart);
 
         // A predecessor may have died in the middle of a write.
         _sequence = Volatile.Read(ref memory->Sequence) & ~1UL;
@@ -40,6 +43,7 @@ internal sealed unsafe class SharedStatus : IStatusSink
         {
             BeginWrite();
             WriteNode(status.Node);
+            WriteTimes(status.Times);
             WriteWorker(status);
             EndWrite();
             stateChanged = _publishedState != (int)status.State;
@@ -61,14 +65,12 @@ internal sealed unsafe class SharedStatus : IStatusSink
     }
 
     /// <summary>Publishes a failure that came before there was a node.</summary>
-    public void PublishError(PgraftException error) => Publish(new HostStatus(
-        WorkerState.Error,
-        new NodeStatus(),
-        0,
-        0,
-        false,
-        error.Code,
-        ErrorText.Of(error)));
+    public void PublishError(PgraftException error)
+    {
+        var status = new HostStatus(
+            WorkerState.Error, new NodeStatus(), 0, 0, false, error.Code, ErrorText.Of(error));
+        Publish(status with { Times = _answers.Note(status.State, status.Node) });
+    }
 
     private void BeginWrite()
     {
@@ -111,6 +113,15 @@ internal sealed unsafe class SharedStatus : IStatusSink
         _memory->LeaderId = node.LeaderId;
         _memory->Members = node.Members;
         _memory->LiveMembers = node.LiveMembers ?? -1;
+    }
+
+    private void WriteTimes(AnswerTimes times)
+    {
+        _memory->WrittenNs = times.WrittenNs;
+        _memory->WallOffsetNs = times.WallOffsetNs;
+        _memory->QuorumSinceUs = times.QuorumSinceUs;
+        _memory->LiveMembersSinceUs = times.LiveMembersSinceUs;
+        _memory->MayActSinceUs = times.MayActSinceUs;
     }
 
     private void WriteWorker(in HostStatus status)

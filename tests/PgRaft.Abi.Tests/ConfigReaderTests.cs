@@ -32,6 +32,9 @@ public sealed unsafe class ConfigReaderTests : IDisposable
         Debug = 1,
         MetricsEnabled = 1,
         MetricsPort = 9102,
+        QuorumSinceUs = 31,
+        LiveMembersSinceUs = 32,
+        MayActSinceUs = 33,
         ClusterId = Text("c"),
         Address = Text("10.0.0.2"),
         ListenAddress = Text(string.Empty),
@@ -48,6 +51,10 @@ public sealed unsafe class ConfigReaderTests : IDisposable
     {
         var options = Read();
         Assert.Equal(new HttpOptions(true, "*", 9102), options.Http);
+        Assert.Equal(
+            (31L, 32L, 33L),
+            (options.Answers.QuorumSinceUs, options.Answers.LiveMembersSinceUs,
+                options.Answers.MayActSinceUs));
         Assert.Equal(new MemberAddress(2, "10.0.0.2", 7002), options.Node.Self);
         Assert.Equal(
             ("c", "10.0.0.2", "/data", "1.0"),

@@ -42,6 +42,10 @@ public sealed unsafe class SharedStatusTests : IDisposable
         Assert.Equal(
             (8L, 9L, 2),
             (_memory->NoQuorumDeadlineNs, _memory->KnownCommitIndex, _memory->LiveMembers));
+        Assert.Equal(
+            (21L, 22L, 23L, 24L, 25L),
+            (_memory->WrittenNs, _memory->WallOffsetNs, _memory->QuorumSinceUs,
+                _memory->LiveMembersSinceUs, _memory->MayActSinceUs));
     }
 
     [Fact]
@@ -61,6 +65,17 @@ public sealed unsafe class SharedStatusTests : IDisposable
         Assert.Equal(0, text[^1]);
         Assert.Equal("x" + new string('é', 255), CText.Read(_memory->Error));
         Assert.Equal((4, 11), (_memory->State, _memory->ErrorStatus));
+    }
+
+    // It may not act from then on; that it knows of no quorum is what it did not know at its start.
+    [Fact]
+    public void A_failure_before_there_is_a_node_has_its_times()
+    {
+        long before = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() * 1000;
+        Create().PublishError(new PgraftException(StatusCode.DiskFull, "full"));
+        long after = (DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() + 1) * 1000;
+        Assert.Equal((31L, 32L), (_memory->QuorumSinceUs, _memory->LiveMembersSinceUs));
+        Assert.InRange(_memory->MayActSinceUs, before, after);
     }
 
     [Fact]
@@ -123,7 +138,9 @@ public sealed unsafe class SharedStatusTests : IDisposable
     private SharedStatus Create()
     {
         int descriptor = (int)_wakes.ClientSafePipeHandle.DangerousGetHandle();
-        return new SharedStatus(_memory, 99, 5, new WakeEvent(descriptor), () => 11);
+        return new SharedStatus(
+            _memory, 99, 5, new AnswerTimes(0, 0, 31, 32, 33), new WakeEvent(descriptor),
+            () => 11);
     }
 
     private static HostStatus Status(WorkerState state, long number) => new(
@@ -145,5 +162,8 @@ public sealed unsafe class SharedStatusTests : IDisposable
         0,
         true,
         StatusCode.Ok,
-        string.Empty);
+        string.Empty)
+    {
+        Times = new AnswerTimes(21, 22, 23, 24, 25),
+    };
 }

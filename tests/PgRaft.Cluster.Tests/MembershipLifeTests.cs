@@ -267,6 +267,9 @@ public sealed class MembershipLifeTests : ServerTest
                 "SELECT concat_ws('|', healthy, is_leader, leader_id, term > 0, "
                 + "coalesce(quorum::text, 'unknown'), coalesce(live_members::text, '-'), members, "
                 + "worker, role, coalesce(lag::text, '-')) FROM pgraft.health"));
+        Assert.True(await removed.ScalarAsync<bool>(
+            "SELECT NOT may_act AND may_act_since BETWEEN pg_postmaster_start_time() AND now() "
+            + "FROM pgraft.health"));
         Assert.Equal(
             "false|0|t|unknown|REMOVED",
             await removed.ScalarAsync<string>(

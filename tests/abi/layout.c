@@ -68,6 +68,9 @@ print_config(void)
 	FIELD(PgraftConfig, metrics_enabled);
 	FIELD(PgraftConfig, metrics_port);
 	FIELD(PgraftConfig, findings_count);
+	FIELD(PgraftConfig, quorum_since_us);
+	FIELD(PgraftConfig, live_members_since_us);
+	FIELD(PgraftConfig, may_act_since_us);
 	FIELD(PgraftConfig, cluster_id);
 	FIELD(PgraftConfig, address);
 	FIELD(PgraftConfig, listen_address);
@@ -101,6 +104,11 @@ print_status(void)
 	FIELD(PgraftStatus, elections_triggered);
 	FIELD(PgraftStatus, requests_processed);
 	FIELD(PgraftStatus, log_records_dropped);
+	FIELD(PgraftStatus, written_ns);
+	FIELD(PgraftStatus, wall_offset_ns);
+	FIELD(PgraftStatus, quorum_since_us);
+	FIELD(PgraftStatus, live_members_since_us);
+	FIELD(PgraftStatus, may_act_since_us);
 	FIELD(PgraftStatus, state);
 	FIELD(PgraftStatus, role);
 	FIELD(PgraftStatus, node_id);

@@ -57,16 +57,6 @@ internal sealed class LeaderView(int nodeId, int electionTimeoutMs, TimeProvider
         }
     }
 
-    /// <summary>When a node was last heard as the leader, as long as no other was; 0 = never.
-    /// </summary>
-    public long LeaderSeenAt(int id)
-    {
-        lock (_gate)
-        {
-            return _leaderId == id ? _leaderSeenAt : 0;
-        }
-    }
-
     /// <summary>The leader in <paramref name="term"/>, while it is in contact; 0 = none.</summary>
     /// <param name="term">The current term.</param>
     /// <param name="deadlineNs">Until when it counts as known; 0 for this node itself or

@@ -3,7 +3,9 @@
 namespace PgRaft.Consensus.Leadership;
 
 /// <summary>What this node knows of a peer from its answers.</summary>
-internal sealed class PeerContact(TimeProvider clock)
+/// <param name="clock">The node's clock.</param>
+/// <param name="lately">How long an answer, or its absence, says whether it is alive.</param>
+internal sealed class PeerContact(TimeProvider clock, TimeSpan lately)
 {
     private long _lastAnswer;
     private long _lastAttemptFailed;
@@ -22,6 +24,9 @@ internal sealed class PeerContact(TimeProvider clock)
 
     /// <summary>How long it takes to answer this node's appends.</summary>
     public RoundTrip RoundTrip { get; } = new(clock);
+
+    /// <summary>Whether it is alive, by its answers and by what it sent as the leader.</summary>
+    public Presence Presence { get; } = new(lately, clock);
 
     /// <summary>Timestamp of the last answer of any kind; 0 = never.</summary>
     public long LastAnswer => Volatile.Read(ref _lastAnswer);
@@ -46,10 +51,18 @@ internal sealed class PeerContact(TimeProvider clock)
         Failing && clock.GetElapsedTime(Volatile.Read(ref _lastAttemptFailed)) < time;
 
     /// <summary>The peer answered something.</summary>
-    public void Answered() => Volatile.Write(ref _lastAnswer, clock.GetTimestamp());
+    public void Answered()
+    {
+        Volatile.Write(ref _lastAnswer, clock.GetTimestamp());
+        Presence.Heard();
+    }
 
     /// <summary>The peer did not answer.</summary>
-    public void AttemptFailed() => Volatile.Write(ref _lastAttemptFailed, clock.GetTimestamp());
+    public void AttemptFailed()
+    {
+        Volatile.Write(ref _lastAttemptFailed, clock.GetTimestamp());
+        Presence.Failed();
+    }
 
     /// <summary>The peer accepted this node as leader of a term, asked at a time.</summary>
     public void Acknowledged(long term, long sentAt)

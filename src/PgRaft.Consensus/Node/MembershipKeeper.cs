@@ -217,8 +217,8 @@ internal sealed class MembershipKeeper(
     {
         Hello MyHello(ChannelKind kind) => node.Hello(kind, address.NodeId);
         return new Peer(
-            address, MyHello, known ?? new PeerContact(((IMemberHost)node).Clock), logger,
-            node.Versions.Heard, node.Meters);
+            address, MyHello, known ?? new PeerContact(((IMemberHost)node).Clock, node.Lately),
+            logger, node.Versions.Heard, node.Meters);
     }
 
     /// <summary>Drops a node that was not added after all.</summary>

@@ -78,7 +78,7 @@ public sealed partial class RaftNode
         var remotes = Membership.Remotes;
         _quorum.Asked(
             active.Count, remotes.Count(r => r.Peer.Contact.FailedWithin(Lately)),
-            LiveMembers(remotes));
+            LiveIds(remotes));
         RaiseStatusChanged();
     }
 
@@ -94,6 +94,7 @@ public sealed partial class RaftNode
         }
 
         _quorum.Follows();
+        Membership.FindPeer(leaderId)?.Contact.Presence.Heard();
         View.LeaderSeen(term, leaderId);
     }
 
@@ -313,7 +314,7 @@ public sealed partial class RaftNode
         }
 
         CountLapse();
-        _quorum.Leads(LiveMembers(remotes));
+        _quorum.Leads(LiveIds(remotes));
         long before = _lease.Current;
         _lease.Renew(term, acknowledged, shortest);
         if (_lease.Current != before)
@@ -322,15 +323,10 @@ public sealed partial class RaftNode
         }
     }
 
-    private int LiveMembers(RemoteMember[] remotes)
+    private int[] LiveIds(RemoteMember[] remotes)
     {
-        int live = 1;
-        foreach (var remote in remotes)
-        {
-            live += remote.Peer.Contact.HeardWithin(Lately) ? 1 : 0;
-        }
-
-        return live;
+        var others = remotes.Where(r => r.Peer.Contact.HeardWithin(Lately));
+        return [.. others.Select(r => r.Address.NodeId).Append(SelfId).Order()];
     }
 
     /// <summary>Whether a majority accepted this node as leader of a term, asked at or after a

@@ -21,6 +21,7 @@ public sealed partial class RaftNode
             int leaderId = KnownLeader(term, out long deadlineNs);
             bool leads = View.Leads(term);
             var disk = Disk;
+            var live = _quorum.Live;
             return new NodeStatus
             {
                 Role = Role(leads),
@@ -40,7 +41,8 @@ public sealed partial class RaftNode
                     log.CommitIndex, Volatile.Read(ref _leaderCommitIndex)),
                 // What it asked as a member says nothing of the majority without it.
                 NoQuorumDeadlineNs = Membership.RemovedIndex == 0 ? _quorum.LostUntilNs : 0,
-                LiveMembers = _quorum.Live,
+                LiveMembers = live?.NodeIds.Length,
+                LiveMembersSinceNs = live?.SinceNs ?? 0,
                 Members = Committed.Count,
                 RemovedIndex = Membership.RemovedIndex,
                 MessagesProcessed = _requests?.Messages ?? 0,
@@ -105,15 +107,10 @@ public sealed partial class RaftNode
     }
 
     /// <inheritdoc/>
-    public NodeFacts GetFacts()
-    {
-        int leaderId = KnownLeader(Log.Term, out _);
-        return new NodeFacts(
-            [.. Committed.Addresses
-                .Select(a => a.NodeId == SelfId ? OwnView(a) : PeerViewOf(a, leaderId))],
-            SyncMs(),
-            DataVersion);
-    }
+    public NodeFacts GetFacts() => new(
+        [.. Committed.Addresses.Select(a => a.NodeId == SelfId ? OwnView(a) : PeerViewOf(a))],
+        SyncMs(),
+        DataVersion);
 
     // A sync that has not returned is not in the mean yet.
     private double? SyncMs() =>
@@ -121,20 +118,22 @@ public sealed partial class RaftNode
 
     private PeerView OwnView(MemberAddress address) => new(address, true, null)
     {
+        AliveSince = _startedAt,
         Version = _options.Version,
         Protocol = Versions.Own.Protocol.Newest,
         DataVersion = Versions.Own.Data.Newest,
         ElectionTimeoutMs = _options.ElectionTimeoutMs,
     };
 
-    private PeerView PeerViewOf(MemberAddress address, int leaderId)
+    private PeerView PeerViewOf(MemberAddress address)
     {
         var peer = Membership.FindPeer(address.NodeId);
         var heard = Versions.Of(address.NodeId);
-        long heardAt = Math.Max(
-            peer?.Contact.LastAnswer ?? 0, View.LeaderSeenAt(address.NodeId));
-        return new PeerView(address, IsAlive(peer, heardAt), SinceMs(heardAt))
+        var presence = peer?.Contact.Presence;
+        var alive = presence?.Now ?? default;
+        return new PeerView(address, alive.Value, SinceMs(presence?.HeardAt ?? 0))
         {
+            AliveSince = alive.Since,
             RoundTripMs = peer?.Contact.RoundTrip.SmoothedMs,
             LatencyMs = peer?.Contact.RoundTrip.LeastMs,
             Version = heard?.Version,
@@ -145,21 +144,12 @@ public sealed partial class RaftNode
         };
     }
 
-    private bool? IsAlive(Peer? peer, long heardAt)
-    {
-        bool isRecent = heardAt != 0
-            && _options.Clock.GetElapsedTime(heardAt) < Lately;
-        return isRecent ? true
-            : peer?.Contact.FailedWithin(Lately) == true ? false
-            : null;
-    }
-
     private long? SinceMs(long timestamp) => timestamp == 0
         ? null
         : (long)_options.Clock.GetElapsedTime(timestamp).TotalMilliseconds;
 
-    // How long an answer, or its absence, says whether a member is alive.
-    private TimeSpan Lately => TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs * 2);
+    /// <summary>How long an answer, or its absence, says whether a member is alive.</summary>
+    internal TimeSpan Lately => TimeSpan.FromMilliseconds(_options.ElectionTimeoutMs * 2);
 
     private NodeRole Role(bool leads)
     {

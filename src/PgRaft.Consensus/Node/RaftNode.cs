@@ -43,6 +43,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     private Task _leadershipWatch = Task.CompletedTask;
     private long _heartbeatsSent;
     private long _leaderCommitIndex;
+    private DateTimeOffset _startedAt;
     private int _stopped;
 
     /// <summary>Prepares a node; nothing is opened before <see cref="StartAsync"/>.</summary>
@@ -104,6 +105,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     {
         try
         {
+            _startedAt = _options.Clock.GetUtcNow();
             OpenStorage();
             _listener = new PeerListener(_requests!, _logger) { Meters = Meters };
             await _listener.StartAsync(_options.ListenAddress, _options.Self.Port, token)

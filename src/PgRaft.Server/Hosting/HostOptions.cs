@@ -28,6 +28,10 @@ internal sealed record HostOptions
     /// <summary>What the shim has to say of the settings.</summary>
     public IReadOnlyList<Finding> Findings { get; init; } = [];
 
+    /// <summary>Since when the answers to the three questions have been unknown, at the start.
+    /// </summary>
+    public AnswerTimes Answers { get; init; }
+
     /// <summary>Checks everything that the shim checks too: the core trusts no caller.</summary>
     public HostOptions Checked()
     {

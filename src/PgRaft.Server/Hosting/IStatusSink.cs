@@ -12,7 +12,11 @@ internal readonly record struct HostStatus(
     int RequestsPending,
     bool QueueFull,
     StatusCode ErrorStatus,
-    string ErrorText);
+    string ErrorText)
+{
+    /// <summary>When this was true, and since when its answers are.</summary>
+    public AnswerTimes Times { get; init; }
+}
 
 internal interface IStatusSink
 {

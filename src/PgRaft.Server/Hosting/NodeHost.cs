@@ -54,7 +54,7 @@ internal sealed class NodeHost : IAsyncDisposable
         _loggers = new SinkLoggerFactory(
             logs, () => _settings.IsDebug, TimeProvider.System);
         _logger = _loggers.CreateLogger("server");
-        _publisher = new StatusPublisher(status, _counters);
+        _publisher = new StatusPublisher(status, _counters, options.Answers);
         _publisher.Publish();
         _findings = new FindingReport(options.Node, options.Findings, HttpTrouble);
         _report = new NodeReport(options.Node, _publisher, _state, _counters, _findings);

@@ -9,9 +9,11 @@ using PgRaft.Server.Requests;
 
 namespace PgRaft.Server.Hosting;
 
-internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters)
+internal sealed class StatusPublisher(
+    IStatusSink sink, RequestCounters counters, AnswerTimes atStart)
 {
     private readonly Lock _lock = new();
+    private readonly AnswerKeeper _answers = new(TimeProvider.System, atStart);
     private IRaftNode? _node;
     private NodeStatus _last = new();
     private WorkerState _state = WorkerState.Starting;
@@ -127,9 +129,24 @@ internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters
             _state = node.Role == NodeRole.Waiting ? WorkerState.Waiting : WorkerState.Running;
     }
 
+    private HostStatus Compose(NodeStatus node)
+    {
+        var vouched = Vouched(node);
+        return new HostStatus(
+            _state,
+            vouched,
+            counters.Processed,
+            counters.Pending,
+            counters.IsFull,
+            _errorStatus,
+            _errorText)
+        {
+            Times = _answers.Note(_state, vouched),
+        };
+    }
+
     // A node that is no longer at work vouches for no leader.
-    private HostStatus Compose(NodeStatus node) => new(
-        _state,
+    private NodeStatus Vouched(NodeStatus node) =>
         _state is WorkerState.Error or WorkerState.Stopped
             ? node with
             {
@@ -138,10 +155,5 @@ internal sealed class StatusPublisher(IStatusSink sink, RequestCounters counters
                 NoQuorumDeadlineNs = 0,
                 LeaderId = 0,
             }
-            : node,
-        counters.Processed,
-        counters.Pending,
-        counters.IsFull,
-        _errorStatus,
-        _errorText);
+            : node;
 }

@@ -1,11 +1,6 @@
 // The node at one moment, and what may be concluded from it: the same conclusions for every path,
-// so that no two of them contradict each other.
-//
-// A leader counts as known only while its lease, or to a follower its last sign of life, holds.
-// That proves a majority. Its absence proves nothing: whether there is one is unknown then, not
-// false.
+// so that no two of them contradict each other, and the same as in SQL (Hosting/Questions.cs).
 // Threading: immutable. Failure: none.
-using System.Diagnostics;
 using System.Globalization;
 
 using PgRaft.Consensus;
@@ -17,38 +12,33 @@ namespace PgRaft.Server.Http;
 /// <summary>A yes or no with its reason.</summary>
 internal readonly record struct Verdict(bool Holds, string Reason);
 
-internal sealed record NodePicture(WorkerState State, string Error, NodeStatus Node, long NowNs)
+internal sealed record NodePicture(
+    WorkerState State, string Error, NodeStatus Node, AnswerTimes Times)
 {
     public IReadOnlyList<LeadershipChange> History { get; init; } = [];
 
-    /// <summary>Node id of the leader as far as it is known now; 0 = none.</summary>
-    public int LeaderId => NowNs < DeadlineNs ? Node.LeaderId : 0;
+    /// <summary>When this was true, on the clock of the deadlines.</summary>
+    public long NowNs => Times.WrittenNs;
 
-    public bool IsLeader => Node.Role == NodeRole.Leader && LeaderId != 0;
+    /// <summary>Node id of the leader as far as it is known now; 0 = none.</summary>
+    public int LeaderId => Questions.LeaderId(Node, NowNs);
+
+    public bool IsLeader => Questions.IsLeader(Node, NowNs);
 
     public bool IsFollower => Node.Role == NodeRole.Follower && LeaderId != 0;
 
     /// <summary>Whether a majority is there; null = this node cannot tell.</summary>
-    public bool? HasQuorum => LeaderId != 0 ? true
-        : NowNs < Node.NoQuorumDeadlineNs ? false
-        : null;
+    public bool? HasQuorum => Questions.HasQuorum(State, Node, NowNs);
 
     /// <summary>Members that answered lately; null = this node does not ask all of them.</summary>
-    public int? LiveMembers => IsLeader || HasQuorum == false ? Node.LiveMembers : null;
+    public int? LiveMembers => Questions.LiveMembers(State, Node, NowNs);
 
-    /// <summary>Whether this node may act as the leader, for a failover manager.</summary>
-    public bool MayAct => State == WorkerState.Running && IsLeader;
+    /// <summary>Whether this node may act as the leader, for a failover manager; null = it is not
+    /// certain that it may not.</summary>
+    public bool? MayAct => Questions.MayAct(State, Node, NowNs);
 
     /// <summary>When role, term or leader last changed.</summary>
     public DateTimeOffset? Since => History.Count > 0 ? History[^1].At : null;
-
-    private long DeadlineNs => Node.Role == NodeRole.Leader
-        ? Node.LeaseDeadlineNs
-        : Node.LeaderDeadlineNs;
-
-    /// <summary>Now, on the clock of the deadlines.</summary>
-    public static long Now() =>
-        (long)(Stopwatch.GetTimestamp() * (1_000_000_000.0m / Stopwatch.Frequency));
 
     public Verdict Livez() => State is WorkerState.Error or WorkerState.Stopped
         ? new Verdict(false, Error.Length > 0 ? Error : "the node has stopped")
@@ -60,7 +50,7 @@ internal sealed record NodePicture(WorkerState State, string Error, NodeStatus N
         : IsFollower ? new Verdict(true, $"this node follows node {Number(LeaderId)}")
         : new Verdict(false, WhyNoLeader());
 
-    public Verdict Leader() => MayAct
+    public Verdict Leader() => MayAct == true
         ? new Verdict(true, "this node leads and holds the lease")
         : new Verdict(false, LeaderId != 0 && !IsLeader
             ? $"node {Number(LeaderId)} leads"

@@ -50,7 +50,7 @@ internal sealed class NodeReport(
     {
         var status = publisher.Current();
         return new NodePicture(
-            status.State, status.ErrorText, status.Node, NodePicture.Now())
+            status.State, status.ErrorText, status.Node, status.Times)
         {
             History = Node?.GetHistory() ?? [],
         };

@@ -18,7 +18,7 @@ internal static class StatusJson
         json.WriteString("reason", verdict.Reason);
     });
 
-    /// <summary>What a failover manager asks: who leads, is there a quorum, may I act.</summary>
+    /// <summary>What a failover manager asks: is there a quorum, who is alive, may I act.</summary>
     public static ReadOnlyMemory<byte> HealthOf(NodePicture picture) =>
         Write(json => WriteHealth(json, picture));
 
@@ -75,8 +75,11 @@ internal static class StatusJson
         json.WriteNumber("leader_id", picture.LeaderId);
         json.WriteNumber("term", picture.Node.Term);
         WriteAnswer(json, "quorum", picture.HasQuorum);
+        WriteSince(json, "quorum_since", picture.Times.QuorumSinceUs);
         WriteNumber(json, "live_members", picture.LiveMembers);
-        json.WriteBoolean("may_act", picture.MayAct);
+        WriteSince(json, "live_members_since", picture.Times.LiveMembersSinceUs);
+        WriteAnswer(json, "may_act", picture.MayAct);
+        WriteSince(json, "may_act_since", picture.Times.MayActSinceUs);
         if (picture.Since is { } since)
             json.WriteString("since", since);
         else
@@ -225,6 +228,15 @@ internal static class StatusJson
     {
         if (answer is { } known)
             json.WriteBoolean(name, known);
+        else
+            json.WriteNull(name);
+    }
+
+    private static void WriteSince(Utf8JsonWriter json, string name, long unixUs)
+    {
+        long ticks = unixUs * TimeSpan.TicksPerMicrosecond;
+        if (unixUs != 0)
+            json.WriteString(name, DateTimeOffset.UnixEpoch.AddTicks(ticks));
         else
             json.WriteNull(name);
     }

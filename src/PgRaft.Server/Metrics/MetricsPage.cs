@@ -54,7 +54,7 @@ internal sealed class MetricsPage(NodeReport report)
     {
         writer.Write(MetricList.Term, picture.Node.Term)
             .Write(MetricList.LeaderId, picture.LeaderId)
-            .Write(MetricList.IsLeader, picture.MayAct)
+            .Write(MetricList.IsLeader, picture.MayAct == true)
             .Begin(MetricList.Role);
         foreach (var role in Enum.GetValues<NodeRole>())
         {

@@ -11,7 +11,7 @@ internal sealed class HealthRequests(IRaftNode node, FindingReport findings)
     public ValueTask GetHealthAsync(RequestContext context, ResponseBuilder response)
     {
         context.Arguments(0).End();
-        response.Rows(10);
+        response.Rows(11);
         foreach (var peer in node.GetFacts().Peers)
         {
             response
@@ -24,7 +24,8 @@ internal sealed class HealthRequests(IRaftNode node, FindingReport findings)
                 .Text(peer.Version)
                 .Int32(peer.Protocol)
                 .Int32(peer.DataVersion)
-                .Text(peer.LastError);
+                .Text(peer.LastError)
+                .Int64(UnixMicroseconds(peer.AliveSince));
         }
 
         return ValueTask.CompletedTask;
@@ -46,6 +47,10 @@ internal sealed class HealthRequests(IRaftNode node, FindingReport findings)
 
         return ValueTask.CompletedTask;
     }
+
+    private static long? UnixMicroseconds(DateTimeOffset? at) => at is { } time
+        ? (time - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond
+        : null;
 
     private static long? Microseconds(double? ms) => ms is { } value ? (long)(value * 1000) : null;
 }

@@ -44,6 +44,20 @@ public sealed class ClusterTests
         Assert.Equal("kept", last.Get("before0"));
     }
 
+    // It asks the leader nothing; what the leader sends is the sign of life, as long as it comes.
+    [Fact]
+    public async Task AFollowerKnowsItsLeaderToBeAlive()
+    {
+        await using var cluster = await TestCluster.FoundAsync(3);
+        var (leader, followers) = await cluster.RolesAsync();
+        var longEnough = TimeSpan.FromMilliseconds(cluster.ElectionTimeout * 3);
+        await cluster.UntilAsync(
+            () => followers[0].Node.GetFacts().Peers
+                .Single(p => p.Address == leader.Address) is { IsAlive: true } peer
+                && DateTimeOffset.UtcNow - peer.AliveSince > longEnough,
+            "the leader has been alive for longer than one sign of life counts");
+    }
+
     [Fact]
     public async Task RestartedMembersCatchUp()
     {

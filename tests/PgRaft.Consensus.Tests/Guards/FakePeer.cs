@@ -48,7 +48,7 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
     /// <summary>A peer object that dials this fake.</summary>
     public Peer Dial() => new(
         Address, kind => HelloOf(1, Address.NodeId) with { Kind = kind },
-        new PeerContact(TimeProvider.System), NullLogger.Instance);
+        new PeerContact(TimeProvider.System, TimeSpan.FromSeconds(2)), NullLogger.Instance);
 
     /// <summary>A channel to a real node, as if from node <paramref name="asNodeId"/>.</summary>
     public static PeerChannel Call(

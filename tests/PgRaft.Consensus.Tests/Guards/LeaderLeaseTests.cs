@@ -40,7 +40,7 @@ public sealed class LeaderLeaseTests
     [Fact]
     public void AcknowledgementsOfAnotherTermDoNotCount()
     {
-        var contact = new PeerContact(TimeProvider.System);
+        var contact = new PeerContact(TimeProvider.System, TimeSpan.FromSeconds(2));
         contact.Acknowledged(3, 100);
         Assert.Equal(100, contact.AcknowledgedAt(3));
         Assert.Equal(0, contact.AcknowledgedAt(4));

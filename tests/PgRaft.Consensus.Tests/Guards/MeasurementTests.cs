@@ -84,19 +84,19 @@ public sealed class MeasurementTests
     }
 
     [Theory]
-    [InlineData(3, 2, 1, true)] // of three, two do not answer: with this node one is left
-    [InlineData(3, 1, 1, false)] // one may still answer
-    [InlineData(5, 2, 3, false)]
-    [InlineData(5, 3, 2, true)]
-    [InlineData(4, 2, 2, true)] // two of four are no majority
-    [InlineData(1, 0, 1, false)]
+    [InlineData(3, 2, true)] // of three, two do not answer: with this node one is left
+    [InlineData(3, 1, false)] // one may still answer
+    [InlineData(5, 2, false)]
+    [InlineData(5, 3, true)]
+    [InlineData(4, 2, true)] // two of four are no majority
+    [InlineData(1, 0, false)]
     public void AMajorityIsMissingWhenTooManyWereAskedInVain(
-        int members, int unreachable, int live, bool isLost)
+        int members, int unreachable, bool isLost)
     {
         var view = new QuorumView(1000, _clock);
-        view.Asked(members, unreachable, live);
+        view.Asked(members, unreachable, [1, 4]);
         Assert.Equal(isLost, view.LostUntilNs > LeaderLease.ToNs(_clock.GetTimestamp()));
-        Assert.Equal(live, view.Live);
+        Assert.Equal([1, 4], view.Live!.NodeIds);
     }
 
     [Fact]
@@ -104,22 +104,37 @@ public sealed class MeasurementTests
     {
         var view = new QuorumView(1000, _clock);
         Assert.Equal((0, null), (view.LostUntilNs, view.Live));
-        view.Asked(3, 2, 1);
+        view.Asked(3, 2, [1]);
         view.Follows();
         Assert.Equal((0, null), (view.LostUntilNs, view.Live));
-        view.Asked(3, 2, 1);
-        view.Leads(2);
-        Assert.Equal((0, 2), (view.LostUntilNs, view.Live));
-        view.Asked(3, 2, 1);
+        view.Asked(3, 2, [1]);
+        view.Leads([1, 2]);
+        Assert.Equal((0, 2), (view.LostUntilNs, view.Live?.NodeIds.Length));
+        view.Asked(3, 2, [1]);
         _clock.Pass(4001);
         Assert.True(view.LostUntilNs < LeaderLease.ToNs(_clock.GetTimestamp()));
+    }
+
+    // Not how many they are: one may come for another.
+    [Fact]
+    public void TheLiveMembersAreWhatTheyAreSinceTheyWereOthers()
+    {
+        var view = new QuorumView(1000, _clock);
+        view.Leads([1, 2]);
+        long first = view.Live!.SinceNs;
+        Assert.Equal(LeaderLease.ToNs(_clock.GetTimestamp()), first);
+        _clock.Pass(5);
+        view.Leads([1, 2]);
+        Assert.Equal(first, view.Live.SinceNs);
+        view.Leads([1, 3]);
+        Assert.Equal(LeaderLease.ToNs(_clock.GetTimestamp()), view.Live.SinceNs);
     }
 
     [Fact]
     public void AFailureCountsUntilTheNextAnswerAndForAWhile()
     {
-        var contact = new PeerContact(_clock);
         var time = TimeSpan.FromSeconds(2);
+        var contact = new PeerContact(_clock, time);
         Assert.False(contact.FailedWithin(time));
         contact.AttemptFailed();
         Assert.True(contact.FailedWithin(time));
@@ -141,13 +156,4 @@ public sealed class MeasurementTests
 
     private static long Ago(int ms) =>
         Stopwatch.GetTimestamp() - (ms * Stopwatch.Frequency / 1000);
-
-    private sealed class StillClock : TimeProvider
-    {
-        private long _now = 1_000_000 * Stopwatch.Frequency;
-
-        public override long GetTimestamp() => _now;
-
-        public void Pass(int ms) => _now += ms * Stopwatch.Frequency / 1000;
-    }
 }

@@ -175,7 +175,8 @@ public sealed class MemberGuardTests
         var nowhere = new MemberAddress(2, "127.0.0.1", TestNode.FreePort());
         await using var peer = new Peer(
             nowhere, kind => FakePeer.HelloOf(1, 2) with { Kind = kind },
-            new PgRaft.Consensus.Leadership.PeerContact(TimeProvider.System),
+            new PgRaft.Consensus.Leadership.PeerContact(
+                TimeProvider.System, TimeSpan.FromSeconds(2)),
             Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
         using var member = new RemoteMember(nowhere, peer, fixture);
         await Assert.ThrowsAsync<MemberUnavailableException>(

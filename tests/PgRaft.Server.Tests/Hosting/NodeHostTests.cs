@@ -36,6 +36,25 @@ public class NodeHostTests
         Assert.True(host.Node.IsStopped);
     }
 
+    // Their number is no other: who they are is.
+    [Fact]
+    public async Task Other_members_that_are_as_many_are_another_answer()
+    {
+        await using var host = TestHost.Create();
+        await host.Host.StartAsync();
+        host.Node.Status = host.Node.Status with { LiveMembers = 2, LiveMembersSinceNs = 1 };
+        var before = host.Status.Last.Times;
+        host.Node.Status = host.Node.Status with { Term = 9 };
+        var same = host.Status.Last.Times;
+        host.Node.Status = host.Node.Status with { LiveMembersSinceNs = 2 };
+        var others = host.Status.Last.Times;
+
+        Assert.Equal(before.LiveMembersSinceUs, same.LiveMembersSinceUs);
+        Assert.True(same.WrittenNs > before.WrittenNs);
+        Assert.Equal(others.WallUs(others.WrittenNs), others.LiveMembersSinceUs);
+        Assert.Equal(before.MayActSinceUs, others.MayActSinceUs);
+    }
+
     [Fact]
     public async Task Nothing_serves_before_the_node_has_started()
     {

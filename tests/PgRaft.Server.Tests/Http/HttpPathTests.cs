@@ -69,9 +69,11 @@ public class HttpPathTests
     [Fact]
     public async Task Health_answers_the_questions_of_a_failover_manager()
     {
+        var begin = DateTimeOffset.UtcNow;
         await using var host = await HttpHost.StartAsync();
         var since = DateTimeOffset.UnixEpoch.AddDays(1);
         host.Node.History = [new LeadershipChange(since, NodeRole.Leader, 3, 1, "won")];
+        host.Node.Status = host.Node.Status with { LiveMembers = 3, LiveMembersSinceNs = 1 };
 
         using var leads = JsonDocument.Parse((await host.GetAsync("/health")).Body);
         host.Node.Follow(0);
@@ -80,6 +82,7 @@ public class HttpPathTests
         {
             NoQuorumDeadlineNs = long.MaxValue,
             LiveMembers = 1,
+            LiveMembersSinceNs = 1,
         };
         using var alone = JsonDocument.Parse((await host.GetAsync("/health")).Body);
 
@@ -91,7 +94,18 @@ public class HttpPathTests
         Assert.Equal(since, leads.RootElement.GetProperty("since").GetDateTimeOffset());
         Assert.Equal(
             JsonValueKind.Null, lost.RootElement.GetProperty("quorum").ValueKind);
-        Assert.False(lost.RootElement.GetProperty("may_act").GetBoolean());
+        Assert.Equal(
+            JsonValueKind.Null, lost.RootElement.GetProperty("may_act").ValueKind);
+        Assert.False(alone.RootElement.GetProperty("may_act").GetBoolean());
+        foreach (string question in (string[])["quorum", "live_members", "may_act"])
+        {
+            var times = new[] { leads, lost, alone }.Select(a =>
+                a.RootElement.GetProperty($"{question}_since").GetDateTimeOffset()).ToArray();
+            Assert.True(
+                begin <= times[0] && times[0] < times[1] && times[1] < times[2]
+                    && times[2] <= DateTimeOffset.UtcNow,
+                $"{question}: {string.Join(' ', times)}");
+        }
         Assert.Equal(0, lost.RootElement.GetProperty("leader_id").GetInt32());
     }
 

@@ -171,6 +171,7 @@ public sealed class FindingsTests
                     LastContactMs = 17,
                     RoundTripMs = 1.5,
                     LastError = "away",
+                    AliveSince = DateTimeOffset.UnixEpoch.AddMicroseconds(1_234_567),
                 },
                 Peer(3) with
                 {
@@ -183,9 +184,12 @@ public sealed class FindingsTests
             0.25, DataVersions.Newest);
         Assert.Equal(
             [
-                [1, "10.0.0.1", 7001, true, null, null, "1.0", 1, DataVersions.Newest, null],
-                [2, "10.0.0.2", 7001, null, 17L, 1500L, "1.0", 1, DataVersions.Newest, "away"],
-                [3, "10.0.0.3", 7001, false, null, null, null, null, null, null],
+                [1, "10.0.0.1", 7001, true, null, null, "1.0", 1, DataVersions.Newest, null, null],
+                [
+                    2, "10.0.0.2", 7001, null, 17L, 1500L, "1.0", 1, DataVersions.Newest, "away",
+                    1_234_567L,
+                ],
+                [3, "10.0.0.3", 7001, false, null, null, null, null, null, null, null],
             ],
             (await client.CallAsync(RequestCode.Health)).Rows);
         var findings = (await client.CallAsync(RequestCode.Findings)).Rows;

@@ -15,10 +15,11 @@ SELECT name, value FROM pgraft.settings_check WHERE name IN ('members', 'data ve
 ORDER BY name;
 
 SELECT healthy, is_leader, leader_id, term = pgraft_get_term() AS term, quorum, live_members,
-	members, worker, role, lag FROM pgraft.health;
+	members, worker, role, lag, may_act FROM pgraft.health;
 SELECT h->'healthy' AS healthy, h->'is_leader' AS is_leader, h->'leader_id' AS leader_id,
 	(h->>'term')::bigint = pgraft_get_term() AS term, h->'quorum' AS quorum,
-	h->'live_members' AS live_members, h->'worker' AS worker, h->'lag' AS lag
+	h->'live_members' AS live_members, h->'worker' AS worker, h->'lag' AS lag,
+	h->'may_act' AS may_act
 FROM pgraft_health_check() AS h;
 SELECT node_id, address, port = current_setting('pgraft.port')::int AS port, is_alive,
 	last_contact_ms, round_trip_us, version = pgraft_get_version() AS version, protocol,

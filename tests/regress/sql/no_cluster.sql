@@ -7,8 +7,10 @@ SELECT pending_msgs, queue_full FROM pgraft_get_queue_status();
 SELECT * FROM pgraft_get_nodes();
 SELECT pgraft_get_nodes_from_raft();
 SELECT * FROM pgraft.replication;
-SELECT * FROM pgraft.health;
-SELECT pgraft_health_check();
+SELECT healthy, is_leader, leader_id, term, quorum, live_members, members, worker, role, lag, may_act,
+	quorum_since <= may_act_since AND live_members_since = quorum_since
+		AND may_act_since < clock_timestamp() AS since FROM pgraft.health;
+SELECT regexp_replace(pgraft_health_check()::text, '"20[-0-9]*T[.:0-9]*[+]00:00"', '(time)', 'g') AS health;
 SELECT * FROM pgraft.endpoint_health;
 SELECT name, value, severity, finding FROM pgraft.settings_check
 WHERE name NOT LIKE 'pgraft.%' ORDER BY name;

@@ -6,7 +6,8 @@ SELECT pgraft_is_leader(), pgraft_get_leader(), pgraft_get_applied_index();
 SELECT node_id, leader_id, state <> 'leader' AS not_leader, num_nodes FROM pgraft_get_cluster_status();
 SELECT node_id, is_leader FROM pgraft_get_nodes();
 SELECT test.poll($$(SELECT quorum IS FALSE FROM pgraft.health)$$) AS lost;
-SELECT healthy, is_leader, leader_id, quorum, live_members, members, worker, lag FROM pgraft.health;
+SELECT healthy, is_leader, leader_id, quorum, live_members, members, worker, lag, may_act,
+	quorum_since = may_act_since AND quorum_since = live_members_since AS since FROM pgraft.health;
 SELECT node_id, is_alive, last_error IS NOT NULL AS why FROM pgraft.endpoint_health ORDER BY node_id;
 
 -- What a call ends with, and all that its error says, but for times.
