@@ -63,13 +63,19 @@ public sealed partial class SegmentedLog
         lock (_gate)
         {
             ThrowIfUnusable();
+            if (index < _firstIndex)
+            {
+                // Compacted, though it may be in memory still.
+                return false;
+            }
+
             if (_recent.Holds(index))
             {
                 record = _recent[index];
                 return true;
             }
 
-            segment = index >= _firstIndex && index <= _lastIndex ? _chain.Find(index) : null;
+            segment = index <= _lastIndex ? _chain.Find(index) : null;
             if (segment is null)
             {
                 return false;

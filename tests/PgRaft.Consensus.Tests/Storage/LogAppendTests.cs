@@ -8,6 +8,18 @@ namespace PgRaft.Consensus.Tests.Storage;
 public class LogAppendTests
 {
     [Fact]
+    public async Task A_compacted_entry_is_not_there_also_while_it_is_in_memory()
+    {
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 200);
+        fixture.Log.CompactPrefix(200);
+        long first = fixture.Log.FirstIndex;
+        Assert.InRange(first, 2, 200);
+        Assert.Equal(first, fixture.Log.Read(first).Index);
+        Assert.Equal(0, fixture.Log.Read(first - 1, 1, int.MaxValue, []));
+    }
+
+    [Fact]
     public async Task A_new_log_is_empty_and_the_first_entry_gets_index_1()
     {
         using var fixture = new LogFixture();

@@ -1,8 +1,10 @@
 // Three real nodes in this process: NodeHost over RaftNode, TCP on loopback, files in a temporary
-// directory, requests through the Unix sockets. Threading: one test.
+// directory, requests through the Unix sockets. The members may be far from each other: then peers
+// dial 127.0.0.2, where a proxy takes its time. Threading: one test.
 using System.Net;
 using System.Net.Sockets;
 
+using PgRaft.Chaos.Network;
 using PgRaft.Consensus;
 using PgRaft.Server.Hosting;
 using PgRaft.Server.Http;
@@ -16,20 +18,42 @@ internal sealed class HostCluster : IAsyncDisposable
     private readonly string _root = Directory.CreateTempSubdirectory("pgraft").FullName;
     private readonly int[] _ports = FreePorts(6);
     private readonly string _initialCluster;
+    private readonly Func<NodeOptions, NodeOptions> _change;
+    private readonly List<DelayProxy> _proxies = [];
+    private readonly string _address;
     private readonly NodeHost?[] _hosts = new NodeHost?[3];
     private readonly LossyNode?[] _nodes = new LossyNode?[3];
     private readonly LogRecorder[] _logs = [new(), new(), new()];
 
-    private HostCluster(bool isFounded) => _initialCluster = isFounded
-        ? string.Join(',', Enumerable.Range(0, 3).Select(i => $"{i + 1}=127.0.0.1:{_ports[i]}"))
-        : string.Empty;
+    private HostCluster(
+        bool isFounded, Func<NodeOptions, NodeOptions>? change, TimeSpan oneWay)
+    {
+        _change = change ?? (o => o);
+        _address = oneWay == TimeSpan.Zero ? "127.0.0.1" : "127.0.0.2";
+        _initialCluster = isFounded
+            ? string.Join(
+                ',', Enumerable.Range(0, 3).Select(i => $"{i + 1}={_address}:{_ports[i]}"))
+            : string.Empty;
+        if (oneWay == TimeSpan.Zero)
+            return;
+        foreach (int port in _ports.Take(3))
+        {
+            _proxies.Add(new DelayProxy(
+                new IPEndPoint(IPAddress.Parse(_address), port),
+                new IPEndPoint(IPAddress.Loopback, port), new DelayRange(oneWay, oneWay)));
+        }
+    }
 
     /// <summary>What each node's host has published last.</summary>
     public StatusRecorder[] Statuses { get; } = [new(), new(), new()];
 
-    public static async Task<HostCluster> StartAsync(bool isFounded)
+    /// <param name="isFounded">With an initial cluster of the three.</param>
+    /// <param name="change">Options of every node that are not the usual ones.</param>
+    /// <param name="oneWay">How long what peers send takes, each way.</param>
+    public static async Task<HostCluster> StartAsync(
+        bool isFounded, Func<NodeOptions, NodeOptions>? change = null, TimeSpan oneWay = default)
     {
-        var cluster = new HostCluster(isFounded);
+        var cluster = new HostCluster(isFounded, change, oneWay);
         for (int id = 1; id <= 3; id++)
             await cluster.StartNodeAsync(id);
         return cluster;
@@ -44,6 +68,8 @@ internal sealed class HostCluster : IAsyncDisposable
     public NodeHost Host(int id) => _hosts[id - 1]!;
 
     public LossyNode Node(int id) => _nodes[id - 1]!;
+
+    public string DataDirectory(int id) => Path.Combine(_root, $"node{id}");
 
     public TestClient Connect(int id) => new(Path.Combine(DataDirectory(id), Wire.SocketName));
 
@@ -103,12 +129,12 @@ internal sealed class HostCluster : IAsyncDisposable
     {
         foreach (int id in Running().ToArray())
             await StopNodeAsync(id);
+        foreach (var proxy in _proxies)
+            await proxy.DisposeAsync();
         Directory.Delete(_root, recursive: true);
     }
 
     private string Describe() => string.Join("; ", Statuses.Select(s => s.Last.Node.ToString()));
-
-    private string DataDirectory(int id) => Path.Combine(_root, $"node{id}");
 
     private HostOptions Options(int id)
     {
@@ -116,11 +142,11 @@ internal sealed class HostCluster : IAsyncDisposable
         return options with
         {
             Http = new HttpOptions(true, "127.0.0.1", HttpPort(id)),
-            Node = options.Node with
+            Node = _change(options.Node with
             {
-                Self = new MemberAddress(id, "127.0.0.1", Port(id)),
+                Self = new MemberAddress(id, _address, Port(id)),
                 InitialCluster = MemberSyntax.ParseInitialCluster(_initialCluster, id),
-            },
+            }),
         };
     }
 

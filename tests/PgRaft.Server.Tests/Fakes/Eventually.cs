@@ -25,6 +25,22 @@ internal static class Eventually
         }
     }
 
+    /// <summary>Asks until the answer is right, and returns it.</summary>
+    public static async Task<T> GetAsync<T>(
+        Func<Task<T>> ask, Func<T, bool> isRight, string what)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            var answer = await ask();
+            if (isRight(answer))
+                return answer;
+            if (Stopwatch.GetElapsedTime(start) > Limit)
+                throw new TimeoutException($"never came true: {what}");
+            await Task.Delay(2); // between two looks
+        }
+    }
+
     public static Task<T> InTimeAsync<T>(Task<T> task) => task.WaitAsync(Limit);
 
     public static Task InTimeAsync(Task task) => task.WaitAsync(Limit);

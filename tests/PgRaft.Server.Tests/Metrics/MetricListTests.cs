@@ -1,7 +1,8 @@
-// The list of metrics: as documented, as served, as Prometheus wants it; and everything that is
-// made for it (alerts, dashboard) names only metrics that there are.
+// The list of metrics: as documented, as served, as Prometheus wants it, each with a test of its
+// value; and everything that is made for it (alerts, dashboard) names only metrics that there are.
 using System.Diagnostics;
 using System.Globalization;
+using System.Reflection;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -41,6 +42,17 @@ public partial class MetricListTests
             scraped.Types.Select(t => (t.Key, t.Value, scraped.Helps[t.Key])).Order());
         Assert.All(scraped.Samples.Keys, sample => Assert.Contains(
             MetricList.All, m => IsOf(sample, m)));
+    }
+
+    [Fact]
+    public void Every_metric_is_compared_with_what_was_done_by_a_test()
+    {
+        var compared = typeof(MetricListTests).Assembly.GetTypes()
+            .SelectMany(t => t.GetMethods())
+            .Where(m => m.GetCustomAttribute<FactAttribute>() is { Skip: null })
+            .SelectMany(m => m.GetCustomAttribute<ValuesOfAttribute>()?.Metrics ?? []);
+
+        Assert.Equal(MetricList.All.Select(m => m.Name).Order(), compared.Distinct().Order());
     }
 
     [Fact]

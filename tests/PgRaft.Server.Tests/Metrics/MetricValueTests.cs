@@ -16,6 +16,10 @@ namespace PgRaft.Server.Tests.Metrics;
 public class MetricValueTests
 {
     [Fact]
+    [ValuesOf(
+        "pgraft_requests_total", "pgraft_proposals_total", "pgraft_request_duration_seconds",
+        "pgraft_kv_puts_total", "pgraft_kv_deletes_total", "pgraft_kv_keys", "pgraft_kv_bytes",
+        "pgraft_kv_revision", "pgraft_commit_index", "pgraft_applied_index", "pgraft_log_size")]
     public async Task Requests_proposals_and_keys_are_counted()
     {
         await using var cluster = await HostCluster.StartAsync(isFounded: true);
@@ -62,6 +66,9 @@ public class MetricValueTests
     }
 
     [Fact]
+    [ValuesOf(
+        "pgraft_log_written_bytes_total", "pgraft_peer_sent_bytes_total",
+        "pgraft_peer_received_bytes_total")]
     public async Task Bytes_go_where_they_are_counted()
     {
         const int valueBytes = 4000;
@@ -90,6 +97,7 @@ public class MetricValueTests
     }
 
     [Fact]
+    [ValuesOf("pgraft_forwarded_requests_total")]
     public async Task What_a_follower_passes_on_is_counted_on_both_sides()
     {
         await using var cluster = await HostCluster.StartAsync(isFounded: true);
@@ -150,6 +158,7 @@ public class MetricValueTests
     }
 
     [Fact]
+    [ValuesOf("pgraft_role_changes_total")]
     public async Task An_election_is_counted_and_remembered_with_its_cause()
     {
         await using var cluster = await HostCluster.StartAsync(isFounded: true);
@@ -185,6 +194,7 @@ public class MetricValueTests
     }
 
     [Fact]
+    [ValuesOf("pgraft_lease_expirations_total", "pgraft_leaderships_lost_total")]
     public async Task A_leader_that_loses_the_majority_has_lost_its_lease()
     {
         await using var cluster = await HostCluster.StartAsync(isFounded: true);
@@ -225,6 +235,7 @@ public class MetricValueTests
     }
 
     [Fact]
+    [ValuesOf("pgraft_info", "pgraft_start_time_seconds")]
     public async Task The_process_is_told_of()
     {
         await using var host = await HttpHost.StartAsync();
