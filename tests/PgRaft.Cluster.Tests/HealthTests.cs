@@ -6,6 +6,7 @@
 using System.Diagnostics;
 using System.Net;
 using PgRaft.Chaos.Network;
+using PgRaft.Cluster.Tests.Columns;
 using PgRaft.Cluster.Tests.Harness;
 using PgRaft.Cluster.Tests.Support;
 
@@ -22,6 +23,10 @@ public sealed class HealthTests : ServerTest
         + "coalesce(h->>'lag', '-')) FROM pgraft_health_check() h";
 
     [Fact]
+    [ValuesOf(
+        "pgraft.health", "healthy", "is_leader", "leader_id", "quorum", "live_members", "members",
+        "worker")]
+    [ValuesOf("pgraft_health_check")]
     public async Task Leader_and_followers_say_what_they_know()
     {
         var cluster = await NewClusterAsync(3, Founding.InitialCluster);
@@ -148,6 +153,8 @@ public sealed class HealthTests : ServerTest
     }
 
     [Fact]
+    [ValuesOf("pgraft.endpoint_health", "round_trip_us")]
+    [ValuesOf("pgraft.settings_check", "name", "value", "severity", "finding", "advice")]
     public async Task A_long_way_to_a_member_is_measured_and_the_timeout_named()
     {
         var cluster = await NewClusterAsync(1, Founding.AddNode);

@@ -7,6 +7,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
+using PgRaft.Cluster.Tests.Columns;
 using PgRaft.Cluster.Tests.Harness;
 using PgRaft.Cluster.Tests.Support;
 
@@ -154,6 +155,7 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
     }
 
     [Fact]
+    [ValuesOf("pgraft.history", "changed_at", "role", "term", "leader_id", "cause")]
     public async Task The_history_has_the_failover_and_its_cause()
     {
         var first = await _cluster.LeaderAsync();

@@ -4,6 +4,7 @@
 //
 // Threading: one test at a time, each with servers of its own.
 
+using PgRaft.Cluster.Tests.Columns;
 using PgRaft.Cluster.Tests.Harness;
 
 namespace PgRaft.Cluster.Tests;
@@ -31,6 +32,7 @@ public sealed class ReloadTests : ServerTest
     }
 
     [Fact]
+    [ValuesOf("pgraft.kv", "compacted_revision")]
     public async Task History_is_compacted_by_a_new_threshold()
     {
         const string Compacted = "SELECT compacted_revision FROM pgraft.kv";
