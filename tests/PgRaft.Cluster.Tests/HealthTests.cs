@@ -168,11 +168,15 @@ public sealed class HealthTests : ServerTest
             $"SELECT pgraft_add_node(2, '127.0.0.1', {proxy.Port})");
 
         var leader = cluster[1];
+        const string Way = "SELECT round_trip_us FROM pgraft.endpoint_health WHERE node_id = 2";
         await Poll.UntilAsync(
             "the way is measured",
-            () => leader.ScalarAsync<long>(
-                "SELECT round_trip_us FROM pgraft.endpoint_health WHERE node_id = 2"),
-            us => us is > 60_000 and < 200_000);
+            () => leader.ScalarAsync<long>(Way), us => us is > 60_000 and < 200_000);
+        for (var look = 0; look < 20; look++)
+        {
+            Assert.InRange(await leader.ScalarAsync<long>(Way), 60_000, long.MaxValue);
+        }
+
         await Poll.UntilAsync(
             "the timeout is named",
             () => leader.RowsAsync(

@@ -112,8 +112,8 @@ public class ProcessMetricTests
         const int blocked = 24;
         await using var host = await HttpHost.StartAsync();
         ThreadPool.GetMinThreads(out int workers, out int ports);
-        using var release = new ManualResetEventSlim();
-        using var started = new CountdownEvent(blocked);
+        var release = new ManualResetEventSlim();
+        var started = new CountdownEvent(blocked);
         try
         {
             ThreadPool.SetMinThreads(Math.Max(workers, 2 * blocked), ports);

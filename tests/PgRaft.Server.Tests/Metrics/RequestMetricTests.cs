@@ -26,7 +26,7 @@ public class RequestMetricTests
         node.OnPropose = async (command, term, token) =>
         {
             var copy = command.ToArray();
-            await gate.Task;
+            await gate.Task.WaitAsync(token);
             return await node.ApplyAsync(copy, term, token);
         };
         var open = Enumerable.Range(0, clients).Select(_ => host.Host.Connect()).ToArray();
