@@ -206,7 +206,8 @@ copy_tree() {
     mkdir "$work/tests" "$work/guards"
     cp -r "$top/tests/Directory.Build.props" "$top/tests/PgRaft.Core.Tests" \
         "$top/tests/PgRaft.Consensus.Tests" "$top/tests/PgRaft.Server.Tests" \
-        "$top/tests/PgRaft.Histories" "$top/tests/PgRaft.Harness" "$top/tests/abi" "$work/tests/"
+        "$top/tests/PgRaft.Histories" "$top/tests/PgRaft.Harness" "$top/tests/PgRaft.Chaos" \
+        "$top/tests/abi" "$work/tests/"
 }
 
 # Style is not the question here: a guard taken out may leave something unused. Unsafe code is

@@ -9,6 +9,8 @@ namespace PgRaft.Server.Tests.Http;
 
 public class MemberRoleTests
 {
+    private const long NowNs = 1000;
+
     private static readonly MemberAddress Self = new(1, "10.0.0.1", 7001);
     private static readonly MemberAddress Other = new(2, "10.0.0.2", 7002);
 
@@ -79,5 +81,5 @@ public class MemberRoleTests
     }
 
     private static NodePicture Picture(NodeStatus status) =>
-        new(WorkerState.Running, string.Empty, status, NodePicture.Now());
+        new(WorkerState.Running, string.Empty, status, new AnswerTimes(NowNs, 0, 0, 0, 0));
 }
