@@ -6,6 +6,7 @@
 
 using System.Globalization;
 using System.Text.Json;
+using PgRaft.Cluster.Tests.Columns;
 using PgRaft.Cluster.Tests.Harness;
 using PgRaft.Cluster.Tests.Support;
 
@@ -28,6 +29,8 @@ public sealed class FailoverQuestionsTests : ServerTest
     private readonly Dictionary<int, int> _ports = [];
 
     [Fact]
+    [ValuesOf("pgraft.health", "quorum_since", "may_act", "may_act_since", "live_members_since")]
+    [ValuesOf("pgraft.endpoint_health", "alive_since")]
     public async Task Sql_and_http_say_the_same_and_since_moves_with_what_happens()
     {
         var begin = DateTime.UtcNow;

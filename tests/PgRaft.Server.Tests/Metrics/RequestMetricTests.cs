@@ -1,8 +1,8 @@
 // Metrics of requests and of the node's state against a node whose answers the test decides, and of
 // outcomes that are not known against real nodes without a majority.
 using PgRaft.Consensus;
+using PgRaft.Consensus.Leadership;
 using PgRaft.Core;
-using PgRaft.Server.Http;
 using PgRaft.Server.Protocol;
 using PgRaft.Server.Tests.Cluster;
 using PgRaft.Server.Tests.Fakes;
@@ -121,7 +121,7 @@ public class RequestMetricTests
     {
         const double leaseSeconds = 500;
         await using var host = await HttpHost.StartAsync();
-        long leaseBegan = NodePicture.Now();
+        long leaseBegan = NowNs();
         host.Node.Status = new NodeStatus
         {
             Role = NodeRole.Leader,
@@ -158,7 +158,7 @@ public class RequestMetricTests
             Assert.Equal((sample, value), (sample, scraped[sample]));
         }
 
-        double left = leaseSeconds - ((NodePicture.Now() - leaseBegan) / 1e9);
+        double left = leaseSeconds - ((NowNs() - leaseBegan) / 1e9);
         Assert.InRange(scraped["pgraft_lease_remaining_seconds"], left, leaseSeconds);
 
         host.Node.Follow(4);
@@ -169,6 +169,9 @@ public class RequestMetricTests
         Assert.Equal(0, follower["pgraft_role{role=\"leader\"}"]);
         Assert.Equal(0, follower["pgraft_lease_remaining_seconds"]);
     }
+
+    // The clock of deadlines.
+    private static long NowNs() => LeaderLease.ToNs(TimeProvider.System.GetTimestamp());
 
     private static async Task StateAsync(HttpHost host, string state, bool isUp)
     {
