@@ -49,8 +49,8 @@ public sealed class GeographyTests : ServerTest
         await TryAsync(DistanceOf(oneWayMs, electionTimeoutMs), Short, failovers: 1);
     }
 
-    // Each distance by itself: three clusters at once are nine servers on one machine, and what they
-    // take of one another's processors is no distance.
+    // Each distance by itself: three clusters at once are nine servers on one machine, and what
+    // they take of one another's processors is no distance.
     [Fact]
     [Trait("Category", "long")]
     public Task Ten_minutes_of_steady_load_at_10_ms_see_no_election()
