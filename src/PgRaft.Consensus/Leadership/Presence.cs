@@ -21,8 +21,7 @@ internal sealed class Presence(TimeSpan lately, TimeProvider clock)
     private readonly long _lately = (long)(lately.TotalSeconds * clock.TimestampFrequency);
     private long _heardAt;
     private long _failedAt;
-    private long _lastAt;
-    private DateTimeOffset _lastWall;
+    private Moment _last;
     private Liveness _afterLast;
 
     /// <summary>Timestamp of the last sign of life; 0 = none.</summary>
@@ -50,12 +49,12 @@ internal sealed class Presence(TimeSpan lately, TimeProvider clock)
     {
         lock (_gate)
         {
-            long now = clock.GetTimestamp();
-            var before = At(now);
-            Volatile.Write(ref eventAt, now);
-            (_lastAt, _lastWall) = (now, clock.GetUtcNow());
-            bool? value = ValueAt(now);
-            _afterLast = value == before.Value ? before : new Liveness(value, _lastWall);
+            var now = Moment.Of(clock);
+            var before = At(now.Timestamp);
+            Volatile.Write(ref eventAt, now.Timestamp);
+            _last = now;
+            bool? value = ValueAt(now.Timestamp);
+            _afterLast = value == before.Value ? before : new Liveness(value, now.Wall);
         }
     }
 
@@ -69,9 +68,9 @@ internal sealed class Presence(TimeSpan lately, TimeProvider clock)
 
     private Liveness After(Liveness before, long end, long now)
     {
-        bool isOver = _lastAt < end && end <= now;
+        bool isOver = _last.Timestamp < end && end <= now;
         return isOver && ValueAt(end) is var value && value != before.Value
-            ? new Liveness(value, _lastWall + clock.GetElapsedTime(_lastAt, end))
+            ? new Liveness(value, _last.Wall + clock.GetElapsedTime(_last.Timestamp, end))
             : before;
     }
 

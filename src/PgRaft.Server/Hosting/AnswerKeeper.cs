@@ -9,6 +9,7 @@
 // difference of the two at its writing, so that whoever reads it twice reads the same.
 // Threading: one caller at a time. Failure: none.
 using PgRaft.Consensus;
+using PgRaft.Consensus.Leadership;
 
 namespace PgRaft.Server.Hosting;
 
@@ -34,8 +35,11 @@ internal sealed class AnswerKeeper(TimeProvider clock, AnswerTimes atStart)
     /// <summary>A picture that is about to be shown.</summary>
     public AnswerTimes Note(WorkerState state, NodeStatus node)
     {
-        long nowNs = NowNs();
-        var times = new AnswerTimes(nowNs, UnixNs() - nowNs, 0, 0, 0);
+        var moment = Moment.Of(clock);
+        long offsetNs = UnixNs(moment.Wall) - Ns(moment.Timestamp);
+
+        // Looked at last: an end that has come by now must not be taken for one to come.
+        var times = new AnswerTimes(Ns(clock.GetTimestamp()), offsetNs, 0, 0, 0);
         var next = new Picture(state, node, times);
         times = times with
         {
@@ -78,10 +82,11 @@ internal sealed class AnswerKeeper(TimeProvider clock, AnswerTimes atStart)
 
     private static long Number(bool? answer) => answer is { } known ? (known ? 1 : 0) : Unknown;
 
-    private long NowNs() =>
-        (long)(clock.GetTimestamp() * (1_000_000_000.0m / clock.TimestampFrequency));
+    private long Ns(long timestamp) =>
+        (long)(timestamp * (1_000_000_000.0m / clock.TimestampFrequency));
 
-    private long UnixNs() => (clock.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks * 100;
+    private static long UnixNs(DateTimeOffset wall) =>
+        (wall - DateTimeOffset.UnixEpoch).Ticks * 100;
 
     private sealed record Picture(WorkerState State, NodeStatus Node, AnswerTimes Times);
 }

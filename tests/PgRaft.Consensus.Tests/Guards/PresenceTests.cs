@@ -95,6 +95,15 @@ public sealed class PresenceTests
         Assert.Equal(Is(false, 3510), _presence.Now);
     }
 
+    [Fact]
+    public void WhoIsPutAsideBetweenTheClocksLooksAgain()
+    {
+        _clock.PassAfterWall(50);
+        var moment = Moment.Of(_clock);
+        Assert.Equal(_clock.GetTimestamp(), moment.Timestamp);
+        Assert.Equal(_begin.AddMilliseconds(50), moment.Wall);
+    }
+
     private static long Ticks(int ms) => ms * System.Diagnostics.Stopwatch.Frequency / 1000;
 
     private Liveness Is(bool? value, int sinceMs) => new(value, _begin.AddMilliseconds(sinceMs));
