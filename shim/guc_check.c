@@ -23,9 +23,8 @@
 #define MAX_CLUSTER_ID_BYTES 64
 #define MAX_HOST_BYTES 253
 
-/* The part of a member's election timeout that lost heartbeats may take. */
+/* Fewer and an election timeout is refused; see PGRAFT_GOOD_HEARTBEATS too. */
 #define MIN_HEARTBEATS_PER_TIMEOUT 3
-#define GOOD_HEARTBEATS_PER_TIMEOUT 10
 
 static const char cluster_id_characters[] =
 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
@@ -265,14 +264,14 @@ check_timeouts(void)
 						election, MIN_HEARTBEATS_PER_TIMEOUT, heartbeat),
 				 errdetail("Followers would start elections although the leader is well."),
 				 errhint("Set \"pgraft.election_timeout\" to %d ms or more.",
-						 GOOD_HEARTBEATS_PER_TIMEOUT * heartbeat)));
-	if (election < GOOD_HEARTBEATS_PER_TIMEOUT * heartbeat)
+						 PGRAFT_GOOD_HEARTBEATS * heartbeat)));
+	if (election < PGRAFT_GOOD_HEARTBEATS * heartbeat)
 		ereport(WARNING,
 				(errmsg("pgraft: \"pgraft.election_timeout\" (%d ms) is less than %d times \"pgraft.heartbeat_interval\" (%d ms)",
-						election, GOOD_HEARTBEATS_PER_TIMEOUT, heartbeat),
+						election, PGRAFT_GOOD_HEARTBEATS, heartbeat),
 				 errdetail("A few lost heartbeats are enough for an election."),
 				 errhint("Set \"pgraft.election_timeout\" to %d ms or more.",
-						 GOOD_HEARTBEATS_PER_TIMEOUT * heartbeat)));
+						 PGRAFT_GOOD_HEARTBEATS * heartbeat)));
 }
 
 void

@@ -19,9 +19,6 @@
 
 #include <limits.h>
 
-/* As warned of at start (guc_check.c). */
-#define GOOD_HEARTBEATS_PER_TIMEOUT 10
-
 #define DEFAULT_BATCH_DELAY "10"
 
 /* In the memory context of who asks. */
@@ -43,15 +40,15 @@ add(FindingList *list, PgraftFinding finding)
 static void
 check_heartbeats(FindingList *list)
 {
-	if (pgraft_election_timeout_ms >= GOOD_HEARTBEATS_PER_TIMEOUT * pgraft_heartbeat_interval_ms)
+	if (pgraft_election_timeout_ms >= PGRAFT_GOOD_HEARTBEATS * pgraft_heartbeat_interval_ms)
 		return;
 	add(list, (PgraftFinding) {
 		.subject = "pgraft.election_timeout",
 		.severity = "warning",
 		.text = psprintf("less than %d times \"pgraft.heartbeat_interval\" (%d ms): a few lost heartbeats are enough for an election",
-						 GOOD_HEARTBEATS_PER_TIMEOUT, pgraft_heartbeat_interval_ms),
+						 PGRAFT_GOOD_HEARTBEATS, pgraft_heartbeat_interval_ms),
 		.advice = psprintf("Set it to %d ms or more on all members.",
-						   GOOD_HEARTBEATS_PER_TIMEOUT * pgraft_heartbeat_interval_ms)
+						   PGRAFT_GOOD_HEARTBEATS * pgraft_heartbeat_interval_ms)
 	});
 }
 

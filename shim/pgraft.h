@@ -46,6 +46,9 @@ extern int	pgraft_request_timeout_ms;
 extern void pgraft_define_settings(void);
 extern void pgraft_fill_config(PgraftConfig *config);
 
+/* So many heartbeats in an election timeout, or it is warned of. */
+#define PGRAFT_GOOD_HEARTBEATS 10
+
 /* ---- guc_check.c: their check hooks, and the checks across settings ---- */
 
 extern bool pgraft_check_cluster_id(char **newval, void **extra, GucSource source);

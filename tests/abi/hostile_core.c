@@ -28,7 +28,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "pgraft_abi.h"
+#include "handshake.h"
 
 #define HEADER_BYTES 20
 #define MAX_BODY_BYTES 65536
@@ -48,7 +48,6 @@ typedef struct Answer
 	char		values[64];
 } Answer;
 
-int32_t		pgraft_core_handshake(PgraftHandshake *out);
 int32_t		pgraft_core_start(const PgraftConfig *config, PgraftStatus *status);
 int32_t		pgraft_core_reload(const PgraftConfig *config);
 int32_t		pgraft_core_request_stop(void);
@@ -310,16 +309,6 @@ accept_all(void *arg)
 			return NULL;
 	}
 	return NULL;
-}
-
-int32_t
-pgraft_core_handshake(PgraftHandshake *out)
-{
-	out->abi_version = PGRAFT_ABI_VERSION;
-	out->config_bytes = sizeof(PgraftConfig);
-	out->status_bytes = sizeof(PgraftStatus);
-	out->log_record_bytes = sizeof(PgraftLogRecord);
-	return PGRAFT_OK;
 }
 
 int32_t

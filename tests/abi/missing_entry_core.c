@@ -11,22 +11,11 @@
  *
  * On failure: nothing can fail.
  */
-#include "pgraft_abi.h"
+#include "handshake.h"
 
-int32_t		pgraft_core_handshake(PgraftHandshake *out);
 int32_t		pgraft_core_start(const PgraftConfig *config, PgraftStatus *status);
 int32_t		pgraft_core_reload(const PgraftConfig *config);
 int32_t		pgraft_core_request_stop(void);
-
-int32_t
-pgraft_core_handshake(PgraftHandshake *out)
-{
-	out->abi_version = PGRAFT_ABI_VERSION;
-	out->config_bytes = sizeof(PgraftConfig);
-	out->status_bytes = sizeof(PgraftStatus);
-	out->log_record_bytes = sizeof(PgraftLogRecord);
-	return PGRAFT_OK;
-}
 
 int32_t
 pgraft_core_start(const PgraftConfig *config, PgraftStatus *status)

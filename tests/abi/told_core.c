@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pgraft_abi.h"
+#include "handshake.h"
 
 #define NS_PER_MS 1000000LL
 #define WRITTEN_AGO_NS (1000 * NS_PER_MS)
@@ -29,7 +29,6 @@
 #define LIVE_MEMBERS_SINCE_US 1700000000000002LL
 #define MAY_ACT_SINCE_US 1700000000000003LL
 
-int32_t		pgraft_core_handshake(PgraftHandshake *out);
 int32_t		pgraft_core_start(const PgraftConfig *config, PgraftStatus *status);
 int32_t		pgraft_core_reload(const PgraftConfig *config);
 int32_t		pgraft_core_request_stop(void);
@@ -131,16 +130,6 @@ tell(FILE *told)
 	shared_status->live_members_since_us = LIVE_MEMBERS_SINCE_US;
 	shared_status->may_act_since_us = MAY_ACT_SINCE_US;
 	end_write();
-}
-
-int32_t
-pgraft_core_handshake(PgraftHandshake *out)
-{
-	out->abi_version = PGRAFT_ABI_VERSION;
-	out->config_bytes = sizeof(PgraftConfig);
-	out->status_bytes = sizeof(PgraftStatus);
-	out->log_record_bytes = sizeof(PgraftLogRecord);
-	return PGRAFT_OK;
 }
 
 int32_t

@@ -25,6 +25,9 @@ internal sealed class LeadershipHistory(TimeProvider clock, NodeMeters meters)
     private LeadershipChange? _last;
     private string? _reason;
 
+    /// <summary>The cause where a later term ends a leadership.</summary>
+    public static string BegunByAnother(long term) => $"another member began term {term}";
+
     /// <summary>The reason of the next change, for who knows it before it shows.</summary>
     public void Expect(string reason)
     {
@@ -88,7 +91,7 @@ internal sealed class LeadershipHistory(TimeProvider clock, NodeMeters meters)
 
         return before is null ? "the node started"
             : before.Role == NodeRole.Leader && term > before.Term
-                ? $"another member began term {term}"
+                ? BegunByAnother(term)
             : role != before.Role ? RoleCause(before.Role, role, leaderId)
             : leaderId != before.LeaderId ? LeaderCause(before.LeaderId, leaderId)
             : role == NodeRole.Candidate ? "an election without a winner: this node stands again"

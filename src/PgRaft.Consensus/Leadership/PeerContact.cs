@@ -8,7 +8,6 @@ namespace PgRaft.Consensus.Leadership;
 internal sealed class PeerContact(TimeProvider clock, TimeSpan lately)
 {
     private long _lastAnswer;
-    private long _lastAttemptFailed;
     private long _matchIndex;
     private long _matchTerm;
     private long _acknowledgedSend;
@@ -43,12 +42,12 @@ internal sealed class PeerContact(TimeProvider clock, TimeSpan lately)
         (Volatile.Read(ref _snapshotSentBytes), Volatile.Read(ref _snapshotBytes));
 
     /// <summary>Whether the newest attempt failed after the newest answer.</summary>
-    public bool Failing => Volatile.Read(ref _lastAttemptFailed) > LastAnswer;
+    public bool Failing => Presence.FailedAt > LastAnswer;
 
     /// <summary>Whether the newest attempt failed, after the newest answer and within a time.
     /// </summary>
     public bool FailedWithin(TimeSpan time) =>
-        Failing && clock.GetElapsedTime(Volatile.Read(ref _lastAttemptFailed)) < time;
+        Failing && clock.GetElapsedTime(Presence.FailedAt) < time;
 
     /// <summary>The peer answered something.</summary>
     public void Answered()
@@ -58,11 +57,7 @@ internal sealed class PeerContact(TimeProvider clock, TimeSpan lately)
     }
 
     /// <summary>The peer did not answer.</summary>
-    public void AttemptFailed()
-    {
-        Volatile.Write(ref _lastAttemptFailed, clock.GetTimestamp());
-        Presence.Failed();
-    }
+    public void AttemptFailed() => Presence.Failed();
 
     /// <summary>The peer accepted this node as leader of a term, asked at a time.</summary>
     public void Acknowledged(long term, long sentAt)

@@ -27,6 +27,9 @@ internal sealed class Presence(TimeSpan lately, TimeProvider clock)
     /// <summary>Timestamp of the last sign of life; 0 = none.</summary>
     public long HeardAt => Volatile.Read(ref _heardAt);
 
+    /// <summary>Timestamp of the last time that it did not answer; 0 = never.</summary>
+    public long FailedAt => Volatile.Read(ref _failedAt);
+
     /// <summary>What is true now.</summary>
     public Liveness Now
     {

@@ -99,7 +99,7 @@ public sealed partial class RaftNode
         }
         else if (Log.Term > tenure.Term)
         {
-            ExpectEnd($"another member began term {Log.Term}");
+            ExpectEnd(LeadershipHistory.BegunByAnother(Log.Term));
         }
         else
         {

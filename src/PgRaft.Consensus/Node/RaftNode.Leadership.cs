@@ -78,7 +78,7 @@ public sealed partial class RaftNode
         var remotes = Membership.Remotes;
         _quorum.Asked(
             active.Count, remotes.Count(r => r.Peer.Contact.FailedWithin(Lately)),
-            LiveIds(remotes));
+            LiveIds(remotes, stackalloc int[remotes.Length + 1]));
         RaiseStatusChanged();
     }
 
@@ -314,7 +314,7 @@ public sealed partial class RaftNode
         }
 
         CountLapse();
-        _quorum.Leads(LiveIds(remotes));
+        _quorum.Leads(LiveIds(remotes, stackalloc int[remotes.Length + 1]));
         long before = _lease.Current;
         _lease.Renew(term, acknowledged, shortest);
         if (_lease.Current != before)
@@ -323,10 +323,22 @@ public sealed partial class RaftNode
         }
     }
 
-    private int[] LiveIds(RemoteMember[] remotes)
+    // In order. At every acknowledgement: without garbage.
+    private ReadOnlySpan<int> LiveIds(RemoteMember[] remotes, Span<int> room)
     {
-        var others = remotes.Where(r => r.Peer.Contact.HeardWithin(Lately));
-        return [.. others.Select(r => r.Address.NodeId).Append(SelfId).Order()];
+        int live = 0;
+        room[live++] = SelfId;
+        foreach (var remote in remotes)
+        {
+            if (remote.Peer.Contact.HeardWithin(Lately))
+            {
+                room[live++] = remote.Address.NodeId;
+            }
+        }
+
+        room = room[..live];
+        room.Sort();
+        return room;
     }
 
     /// <summary>Whether a majority accepted this node as leader of a term, asked at or after a

@@ -88,5 +88,6 @@ internal sealed class AnswerKeeper(TimeProvider clock, AnswerTimes atStart)
     private static long UnixNs(DateTimeOffset wall) =>
         (wall - DateTimeOffset.UnixEpoch).Ticks * 100;
 
-    private sealed record Picture(WorkerState State, NodeStatus Node, AnswerTimes Times);
+    private readonly record struct Picture(
+        WorkerState State, NodeStatus Node, AnswerTimes Times);
 }

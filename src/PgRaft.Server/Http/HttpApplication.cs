@@ -19,7 +19,6 @@ internal sealed class HttpApplication(HttpRoutes routes, ILogger logger)
         + "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
         + "frame-ancestors 'none'";
 
-
     public IFeatureCollection CreateContext(IFeatureCollection contextFeatures) => contextFeatures;
 
     public void DisposeContext(IFeatureCollection context, Exception? exception)

@@ -24,18 +24,18 @@ public class MetricValueTests
     {
         await using var cluster = await HostCluster.StartAsync(isFounded: true);
         int leader = await cluster.WaitForLeaderAsync();
-        var before = await ScrapeAsync(cluster, leader);
+        var before = await Scrape.OfAsync(cluster, leader);
 
         using var client = cluster.Connect(leader);
         for (int i = 0; i < 7; i++)
-            await OkAsync(client, RequestCode.KvPut, $"k{i}", "value", 0L);
-        await OkAsync(client, RequestCode.KvDelete, "k0");
-        await OkAsync(client, RequestCode.KvDelete, "k0");
+            await Scrape.OkAsync(client, RequestCode.KvPut, $"k{i}", "value", 0L);
+        await Scrape.OkAsync(client, RequestCode.KvDelete, "k0");
+        await Scrape.OkAsync(client, RequestCode.KvDelete, "k0");
         for (int i = 0; i < 3; i++)
-            await OkAsync(client, RequestCode.KvGet, "k1", true);
+            await Scrape.OkAsync(client, RequestCode.KvGet, "k1", true);
         var refused = await client.CallAsync(RequestCode.KvPut, "", "value", 0L);
         Assert.Equal(StatusCode.BadArgument, refused.Status);
-        var after = await ScrapeAsync(cluster, leader);
+        var after = await Scrape.OfAsync(cluster, leader);
 
         Assert.Equal(7, after["pgraft_requests_total{request=\"kv_put\",outcome=\"ok\"}"]);
         Assert.Equal(1, after["pgraft_requests_total{request=\"kv_put\",outcome=\"error\"}"]);
@@ -76,18 +76,14 @@ public class MetricValueTests
         await using var cluster = await HostCluster.StartAsync(isFounded: true);
         int leader = await cluster.WaitForLeaderAsync();
         int follower = cluster.Running().First(id => id != leader);
-        var before = await ScrapeAsync(cluster, leader);
-        var followerBefore = await ScrapeAsync(cluster, follower);
+        var before = await Scrape.OfAsync(cluster, leader);
+        var followerBefore = await Scrape.OfAsync(cluster, follower);
 
-        using (var client = cluster.Connect(leader))
-        {
-            for (int i = 0; i < values; i++)
-                await OkAsync(client, RequestCode.KvPut, "key", new string('v', valueBytes), 0L);
-        }
+        await Scrape.PutAsync(cluster, leader, values, valueBytes);
 
         await cluster.WaitForEqualAsync();
-        var after = await ScrapeAsync(cluster, leader);
-        var followerAfter = await ScrapeAsync(cluster, follower);
+        var after = await Scrape.OfAsync(cluster, leader);
+        var followerAfter = await Scrape.OfAsync(cluster, follower);
 
         const int payload = values * valueBytes;
         AssertGrew("pgraft_log_written_bytes_total", before, after, payload);
@@ -107,11 +103,11 @@ public class MetricValueTests
         using (var client = cluster.Connect(follower))
         {
             for (int i = 0; i < 5; i++)
-                await OkAsync(client, RequestCode.KvPut, "key", "value", 0L);
+                await Scrape.OkAsync(client, RequestCode.KvPut, "key", "value", 0L);
         }
 
-        var there = await ScrapeAsync(cluster, leader);
-        var here = await ScrapeAsync(cluster, follower);
+        var there = await Scrape.OfAsync(cluster, leader);
+        var here = await Scrape.OfAsync(cluster, follower);
         Assert.Equal(5, there["pgraft_forwarded_requests_total"]);
         Assert.Equal(0, here["pgraft_forwarded_requests_total"]);
         Assert.Equal(5, here["pgraft_requests_total{request=\"kv_put\",outcome=\"ok\"}"]);
@@ -126,13 +122,13 @@ public class MetricValueTests
         int leader = await cluster.WaitForLeaderAsync();
         int follower = cluster.Running().First(id => id != leader);
         using (var client = cluster.Connect(leader))
-            await OkAsync(client, RequestCode.KvPut, "key", "value", 0L);
+            await Scrape.OkAsync(client, RequestCode.KvPut, "key", "value", 0L);
 
         Exposition scraped = null!;
         await Eventually.TrueAsync(
             () =>
             {
-                scraped = ScrapeAsync(cluster, leader).Result;
+                scraped = Scrape.OfAsync(cluster, leader).Result;
                 return scraped.Samples.GetValueOrDefault(Peer("lag_entries", follower), -1) == 0
                     && scraped.Samples.ContainsKey(Peer("round_trip_seconds", follower));
             },
@@ -148,7 +144,7 @@ public class MetricValueTests
         Assert.Equal(leader, scraped["pgraft_leader_id"]);
         Assert.True(scraped["pgraft_heartbeats_sent_total"] > 0);
 
-        var other = await ScrapeAsync(cluster, follower);
+        var other = await Scrape.OfAsync(cluster, follower);
         Assert.Equal(0, other["pgraft_is_leader"]);
         Assert.Equal(1, other["pgraft_role{role=\"follower\"}"]);
         Assert.Equal(leader, other["pgraft_leader_id"]);
@@ -163,13 +159,13 @@ public class MetricValueTests
     {
         await using var cluster = await HostCluster.StartAsync(isFounded: true);
         int first = await cluster.WaitForLeaderAsync();
-        var before = await ScrapeAsync(cluster, first);
+        var before = await Scrape.OfAsync(cluster, first);
         Assert.Equal(1, before["pgraft_elections_won_total"]);
 
         await cluster.StopNodeAsync(first);
         int second = await cluster.WaitForLeaderAsync();
 
-        var after = await ScrapeAsync(cluster, second);
+        var after = await Scrape.OfAsync(cluster, second);
         Assert.Equal(1, after["pgraft_elections_won_total"]);
         Assert.True(after["pgraft_elections_started_total"] >= 1);
         Assert.True(after["pgraft_term"] > before["pgraft_term"]);
@@ -206,7 +202,7 @@ public class MetricValueTests
         await Eventually.TrueAsync(
             () => cluster.Statuses[leader - 1].Last.Node.Role != NodeRole.Leader,
             "the leader gives up");
-        var scraped = await ScrapeAsync(cluster, leader);
+        var scraped = await Scrape.OfAsync(cluster, leader);
         Assert.Equal(1, scraped["pgraft_leaderships_lost_total"]);
         Assert.Equal(1, scraped["pgraft_lease_expirations_total"]);
         Assert.Equal(0, scraped["pgraft_leader_id"]);
@@ -221,11 +217,11 @@ public class MetricValueTests
         int leader = await cluster.WaitForLeaderAsync();
         using (var client = cluster.Connect(leader))
         {
-            await OkAsync(client, RequestCode.KvPut, "key", new string('v', 4000), 0L);
-            await OkAsync(client, RequestCode.Snapshot);
+            await Scrape.OkAsync(client, RequestCode.KvPut, "key", new string('v', 4000), 0L);
+            await Scrape.OkAsync(client, RequestCode.Snapshot);
         }
 
-        var scraped = await ScrapeAsync(cluster, leader);
+        var scraped = await Scrape.OfAsync(cluster, leader);
 
         Assert.Equal(1, scraped["pgraft_snapshot_duration_seconds_count"]);
         Assert.Equal(scraped["pgraft_applied_index"], scraped["pgraft_snapshot_index"]);
@@ -241,7 +237,7 @@ public class MetricValueTests
         await using var host = await HttpHost.StartAsync();
         double start = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
 
-        var scraped = Exposition.Parse((await host.GetAsync("/metrics")).Body);
+        var scraped = await Scrape.OfAsync(host);
 
         Assert.InRange(scraped["process_resident_memory_bytes"], 10e6, 4e9);
         Assert.True(scraped["process_cpu_seconds_total"] > 0);
@@ -256,18 +252,8 @@ public class MetricValueTests
     private static string Peer(string metric, int node) => string.Create(
         CultureInfo.InvariantCulture, $"pgraft_peer_{metric}{{peer=\"{node}\"}}");
 
-    private static async Task OkAsync(
-        TestClient client, RequestCode code, params object?[] values)
-    {
-        var answer = await client.CallAsync(code, values);
-        Assert.True(answer.Status == StatusCode.Ok, answer.Summary);
-    }
-
     // Heartbeats and heads come on top of what was written.
     private static void AssertGrew(
         string name, Exposition before, Exposition after, int expected) =>
         Assert.InRange(after[name] - before[name], expected, expected * 1.2);
-
-    private static async Task<Exposition> ScrapeAsync(HostCluster cluster, int id) =>
-        Exposition.Parse((await HttpHost.GetAsync(cluster.HttpPort(id), "/metrics")).Body);
 }

@@ -34,7 +34,7 @@ public class ProcessMetricTests
 
         var countsBefore = Counts();
         double pauseBefore = GC.GetTotalPauseDuration().TotalSeconds;
-        var scraped = await ScrapeAsync(host);
+        var scraped = await Scrape.OfAsync(host);
         var countsAfter = Counts();
         double pauseAfter = GC.GetTotalPauseDuration().TotalSeconds;
 
@@ -57,10 +57,10 @@ public class ProcessMetricTests
     public async Task Memory_that_is_taken_is_in_use()
     {
         await using var host = await HttpHost.StartAsync();
-        double before = (await ScrapeAsync(host))["pgraft_runtime_managed_bytes"];
+        double before = (await Scrape.OfAsync(host))["pgraft_runtime_managed_bytes"];
 
         var taken = new byte[Large];
-        double after = (await ScrapeAsync(host))["pgraft_runtime_managed_bytes"];
+        double after = (await Scrape.OfAsync(host))["pgraft_runtime_managed_bytes"];
         GC.KeepAlive(taken);
 
         Assert.InRange(after - before, Large - Elsewhere, Large + Elsewhere);
@@ -71,13 +71,13 @@ public class ProcessMetricTests
     public async Task Resident_memory_is_what_the_kernel_says()
     {
         await using var host = await HttpHost.StartAsync();
-        double before = (await ScrapeAsync(host))["process_resident_memory_bytes"];
+        double before = (await Scrape.OfAsync(host))["process_resident_memory_bytes"];
         nint memory = Marshal.AllocHGlobal(Large);
         try
         {
             for (int at = 0; at < Large; at += Environment.SystemPageSize)
                 Marshal.WriteByte(memory, at, 1);
-            double after = (await ScrapeAsync(host))["process_resident_memory_bytes"];
+            double after = (await Scrape.OfAsync(host))["process_resident_memory_bytes"];
             Assert.InRange(after, ResidentBytes() - Elsewhere, ResidentBytes() + Elsewhere);
             Assert.InRange(after - before, Large - Elsewhere, Large + Elsewhere);
         }
@@ -94,12 +94,12 @@ public class ProcessMetricTests
         const double tick = 0.02;
         const double burnt = 0.3;
         await using var host = await HttpHost.StartAsync();
-        double first = (await ScrapeAsync(host))["process_cpu_seconds_total"];
+        double first = (await Scrape.OfAsync(host))["process_cpu_seconds_total"];
         double began = CpuSeconds();
         SpinWait.SpinUntil(() => CpuSeconds() > began + burnt);
 
         double before = CpuSeconds();
-        double second = (await ScrapeAsync(host))["process_cpu_seconds_total"];
+        double second = (await Scrape.OfAsync(host))["process_cpu_seconds_total"];
 
         Assert.InRange(second, before - tick, CpuSeconds() + tick);
         Assert.True(second - first > burnt - tick, $"{first} to {second}");
@@ -128,7 +128,7 @@ public class ProcessMetricTests
 
             await Eventually.TrueAsync(() => started.IsSet, "all of them work");
             int before = ThreadPool.ThreadCount;
-            double shown = (await ScrapeAsync(host))["pgraft_runtime_pool_threads"];
+            double shown = (await Scrape.OfAsync(host))["pgraft_runtime_pool_threads"];
             int after = ThreadPool.ThreadCount;
             Assert.InRange(
                 shown, Math.Max(blocked, Math.Min(before, after) - 2),
@@ -153,7 +153,4 @@ public class ProcessMetricTests
     private static double ResidentBytes() => double.Parse(
         File.ReadAllText("/proc/self/statm").Split(' ')[1], CultureInfo.InvariantCulture)
         * Environment.SystemPageSize;
-
-    private static async Task<Exposition> ScrapeAsync(HttpHost host) =>
-        Exposition.Parse((await host.GetAsync("/metrics")).Body);
 }

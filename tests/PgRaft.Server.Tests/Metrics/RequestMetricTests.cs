@@ -142,7 +142,7 @@ public class RequestMetricTests
             ElectionsTriggered = 73,
         };
 
-        var scraped = Exposition.Parse((await host.GetAsync("/metrics")).Body);
+        var scraped = await Scrape.OfAsync(host);
 
         foreach (var (sample, value) in new (string, double)[]
         {
@@ -162,7 +162,7 @@ public class RequestMetricTests
         Assert.InRange(scraped["pgraft_lease_remaining_seconds"], left, leaseSeconds);
 
         host.Node.Follow(4);
-        var follower = Exposition.Parse((await host.GetAsync("/metrics")).Body);
+        var follower = await Scrape.OfAsync(host);
         Assert.Equal(4, follower["pgraft_leader_id"]);
         Assert.Equal(0, follower["pgraft_is_leader"]);
         Assert.Equal(1, follower["pgraft_role{role=\"follower\"}"]);
@@ -176,7 +176,7 @@ public class RequestMetricTests
     private static async Task StateAsync(HttpHost host, string state, bool isUp)
     {
         var scraped = await Eventually.GetAsync(
-            async () => Exposition.Parse((await host.GetAsync("/metrics")).Body),
+            () => Scrape.OfAsync(host),
             s => s[$"pgraft_worker_state{{state=\"{state}\"}}"] == 1,
             $"the worker is {state}");
         Assert.Equal(isUp ? 1 : 0, scraped["pgraft_up"]);
@@ -187,7 +187,7 @@ public class RequestMetricTests
 
     private static Task<Exposition> ShowsAsync(HttpHost host, int pending, int connections) =>
         Eventually.GetAsync(
-            async () => Exposition.Parse((await host.GetAsync("/metrics")).Body),
+            () => Scrape.OfAsync(host),
             s => s["pgraft_requests_pending"] == pending
                 && s["pgraft_request_connections"] == connections,
             $"{pending} requests, {connections} connections");

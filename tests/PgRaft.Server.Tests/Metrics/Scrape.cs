@@ -42,6 +42,9 @@ internal sealed class Scrape
     public static async Task<Exposition> OfAsync(HostCluster cluster, int id) =>
         Exposition.Parse((await HttpHost.GetAsync(cluster.HttpPort(id), "/metrics")).Body);
 
+    public static async Task<Exposition> OfAsync(HttpHost host) =>
+        Exposition.Parse((await host.GetAsync("/metrics")).Body);
+
     public async Task EndAsync()
     {
         After = await _read();
