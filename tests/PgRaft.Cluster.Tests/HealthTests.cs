@@ -162,9 +162,7 @@ public sealed partial class HealthTests : ServerTest
         var cluster = await NewClusterAsync(1, Founding.AddNode);
         var far = await cluster.AddServerAsync(2);
         await far.WaitForStateAsync("WAITING");
-
-        // A timer may tick some milliseconds early: more than the 60 ms asked for below.
-        var oneWay = TimeSpan.FromMilliseconds(36);
+        var oneWay = TimeSpan.FromMilliseconds(30);
         await using var proxy = new DelayProxy(
             IPAddress.Loopback, new IPEndPoint(IPAddress.Loopback, far.RaftPort),
             new DelayRange(oneWay, oneWay));

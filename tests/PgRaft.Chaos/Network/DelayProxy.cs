@@ -142,13 +142,7 @@ internal sealed class DelayProxy : IAsyncDisposable
         {
             await foreach (var (bytes, due) in pieces.ReadAllAsync(end))
             {
-                var left = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), due);
-                if (left > TimeSpan.Zero)
-                {
-                    // The delay is what the proxy is for.
-                    await Task.Delay(left, end);
-                }
-
+                await UntilAsync(due, end);
                 await to.WriteAsync(bytes, end);
             }
         }
@@ -156,6 +150,20 @@ internal sealed class DelayProxy : IAsyncDisposable
         {
             // The reading side ends with the connection.
         }
+    }
+
+    // Never before: a timer goes by a clock that may be a tick of the kernel behind, 4 ms.
+    private static async Task UntilAsync(long due, CancellationToken end)
+    {
+        var left = Left();
+        while (left > TimeSpan.Zero)
+        {
+            // The delay is what the proxy is for. Part of a millisecond would be none.
+            await Task.Delay((int)Math.Ceiling(left.TotalMilliseconds), end);
+            left = Left();
+        }
+
+        TimeSpan Left() => Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), due);
     }
 
     private static bool IsEnd(Exception e) =>
