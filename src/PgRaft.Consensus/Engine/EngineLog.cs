@@ -14,7 +14,6 @@
 // ends the node, as a broken invariant does: Failed is raised, whoever the caller is.
 using System.Runtime.InteropServices;
 using DotNext.IO.Log;
-using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
 using DotNext.Net.Cluster.Consensus.Raft.StateMachine;
 using PgRaft.Consensus.Apply;
@@ -39,6 +38,7 @@ internal sealed partial class EngineLog
     private long _ledTerm;
     private long _closedTerm;
     private long _ownConfigurations;
+    private long _roundsBegun;
 
     /// <summary>Takes over the opened storage.</summary>
     public EngineLog(
@@ -93,7 +93,19 @@ internal sealed partial class EngineLog
     /// <summary>Configurations this node has appended as leader since its start.</summary>
     public long OwnConfigurations => Volatile.Read(ref _ownConfigurations);
 
-    long IAuditTrail.LastEntryIndex => _log.LastIndex;
+    /// <summary>Rises whenever the engine begins a round, before it has looked how far the log
+    /// goes; and sometimes when it does not.</summary>
+    public long RoundsBegun => Volatile.Read(ref _roundsBegun);
+
+    // What the engine asks first in each round.
+    long IAuditTrail.LastEntryIndex
+    {
+        get
+        {
+            Interlocked.Increment(ref _roundsBegun);
+            return _log.LastIndex;
+        }
+    }
 
     long IAuditTrail.LastCommittedEntryIndex => CommitIndex;
 
@@ -284,89 +296,6 @@ internal sealed partial class EngineLog
     /// <summary>Opens the newest snapshot for sending; it stays readable after a newer one has
     /// replaced it.</summary>
     public Stream OpenSnapshot(out SnapshotInfo info) => _snapshots.OpenRaw(out info);
-
-    bool IPersistentState.IsVotedFor(in ClusterMemberId id) =>
-        _terms.VotedFor == 0 || _terms.VotedFor == MemberId.ToNodeId(id);
-
-    async ValueTask<long> IPersistentState.IncrementTermAsync(
-        ClusterMemberId member, CancellationToken token)
-    {
-        // Syncs a file, and may have been called from the thread that serves all sockets.
-        await Task.Yield();
-        long term;
-        lock (_gate)
-        {
-            term = _terms.Term + 1;
-            SaveTerm(term, MemberId.ToNodeId(member));
-            Elections++;
-        }
-
-        Changed?.Invoke();
-        return term;
-    }
-
-    ValueTask IPersistentState.UpdateTermAsync(
-        long term, bool resetLastVote, CancellationToken token) => ObserveTermAsync(term);
-
-    async ValueTask IPersistentState.UpdateVotedForAsync(
-        ClusterMemberId member, CancellationToken token)
-    {
-        await Task.Yield();
-        lock (_gate)
-        {
-            int nodeId = MemberId.ToNodeId(member);
-            if (_terms.VotedFor != nodeId)
-            {
-                SaveTerm(_terms.Term, nodeId);
-            }
-        }
-    }
-
-    /// <summary>As <see cref="ObserveTerm"/>, from a thread that must not block.</summary>
-    public async ValueTask ObserveTermAsync(long term)
-    {
-        if (term > _terms.Term)
-        {
-            await Task.Yield();
-            ObserveTerm(term);
-        }
-    }
-
-    /// <summary>
-    /// Moves to a later term, durably, without a vote; does nothing for an earlier one.
-    /// </summary>
-    public void ObserveTerm(long term)
-    {
-        lock (_gate)
-        {
-            if (term <= _terms.Term)
-            {
-                return;
-            }
-
-            SaveTerm(term, 0);
-        }
-
-        Changed?.Invoke();
-    }
-
-    /// <summary>Makes durable for how long this voter keeps faith with a leader.</summary>
-    public void KeepFaith(int faithMs) => _terms.KeepFaith(faithMs);
-
-    // Hazard 33: the engine gives up its role for good when a term cannot be saved, and says so in
-    // a line of its log only. So the node ends instead, and starts again. Called with _gate held.
-    private void SaveTerm(long term, int votedFor)
-    {
-        try
-        {
-            _terms.Save(term, votedFor);
-        }
-        catch (Exception e)
-        {
-            Failed?.Invoke(e);
-            throw;
-        }
-    }
 
     private static Options UnusedBase(string directory) => new()
     {

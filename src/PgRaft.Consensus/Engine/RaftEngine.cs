@@ -195,7 +195,9 @@ internal sealed class EngineOptions(int electionTimeoutMs, int heartbeatInterval
     // The lease is our own (LeaderLease): the engine's has a fixed drift bound and only timers.
     bool IClusterMemberConfiguration.IsLeaderLeaseEnabled => false;
 
-    int IClusterMemberConfiguration.MaxReplicationLag => 64;
+    // Hazard 46: rounds that may wait for one member; beyond that it counts as unavailable. More
+    // than a majority goes through in the time in which the slowest answers.
+    int IClusterMemberConfiguration.MaxReplicationLag => 4096;
 }
 
 /// <summary>Gives the engine the newest configuration; the log itself stores them.</summary>

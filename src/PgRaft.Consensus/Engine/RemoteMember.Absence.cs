@@ -1,10 +1,10 @@
 // A voter that has not answered for a whole deadline is away: until it can be connected to again,
 // no round waits for it.
 //
-// Hazard 44: the engine queues rounds behind a member, up to 64 of them, and works them off one by
-// one; each would take an append's deadline. A round that needs this member's word, because another
-// one is slow or lost, would wait for that queue, for a minute, and meanwhile no other round would
-// begin: no heartbeat, and no end to a leadership without a majority.
+// Hazard 44: the engine queues rounds behind a member and works them off one by one; each would
+// take an append's deadline. A round that needs this member's word, because another one is slow or
+// lost, would wait for that queue, for minutes, and meanwhile no other round would begin: no
+// heartbeat, and no end to a leadership without a majority.
 // Threading: any thread. Failure: MemberUnavailableException.
 using DotNext.Net.Cluster;
 using PgRaft.Consensus.Transport;

@@ -151,10 +151,16 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
         long term, long last, long previous, long previousTerm, long commitIndex,
         CancellationToken token)
     {
+        if (NeedsNoMessage(term, last))
+        {
+            return Replicated(term, term, last, host.Log.TermAt(last));
+        }
+
+        BeginBehindMatch(term, ref previous, ref previousTerm);
         long start = host.Clock.GetTimestamp();
         while (true)
         {
-            if (!ReadBatch(previous, last))
+            if (!ReadBatch(term, previous, last))
             {
                 return Touched(term, previous);
             }
@@ -189,7 +195,7 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
 
             if (previous >= last)
             {
-                return Replicated(result, term, previous, previousTerm);
+                return Replicated(result.Term, term, previous, previousTerm);
             }
 
             // Hazard 35: the round of all members ends only when this call does, and meanwhile no
@@ -317,9 +323,9 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
         new FrameWriter().Int64(term).Int64(lastLogIndex).Int64(lastLogTerm);
 
     private static Result<ReplicationStatus> Replicated(
-        Result<ReplicationStatus> result, long term, long lastIndex, long lastTerm) => new()
+        long theirTerm, long term, long lastIndex, long lastTerm) => new()
         {
-            Term = result.Term,
+            Term = theirTerm,
             Value = new ReplicationStatus
             {
                 // Hazard 5: what counts for the commit rule is whether the last entry the member
@@ -331,17 +337,20 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
             },
         };
 
+    // What was proposed since the round began goes along, as far as there is room (hazard 46).
     // False when they were compacted meanwhile: the next round sends the snapshot.
-    private bool ReadBatch(long previous, long last)
+    private bool ReadBatch(long term, long previous, long last)
     {
         _batch.Clear();
-        int count = (int)Math.Min(last - previous, host.BatchSizeEntries);
+        long end = Math.Max(last, host.Log.Records.LastIndex);
+        int count = (int)Math.Min(end - previous, host.BatchSizeEntries);
         if (count > 0
             && host.Log.Records.Read(previous + 1, count, MaxAppendBytes, _batch) == 0)
         {
             return false;
         }
 
+        LeaveOutLaterTerms(term);
         LeaveOutOwnRemoval();
         return true;
     }
@@ -385,6 +394,7 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
     private async Task<Result<ReplicationStatus>> AppendBatchAsync(
         long term, long previous, long previousTerm, long commitIndex, CancellationToken token)
     {
+        long round = host.Log.RoundsBegun;
         WriteAppend(term, previous, previousTerm, commitIndex);
         if (_batch.Count == 0)
         {
@@ -410,6 +420,7 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
         if (theirTerm <= term)
         {
             peer.Contact.Acknowledged(term, sentAt);
+            Volatile.Write(ref _acknowledgedRound, round);
             host.LeaderAcknowledged(term);
         }
 

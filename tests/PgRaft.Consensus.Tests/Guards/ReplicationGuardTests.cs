@@ -1,4 +1,4 @@
-// Hazards 4, 30, 34 and 35: what is sent to a member, and what its answers are taken for.
+// Hazards 4, 30, 34, 35 and 46: what is sent to a member, and what its answers are taken for.
 //
 // Threading: one member, its peer is played. Failure: asserts.
 using DotNext.Net.Cluster;
@@ -33,6 +33,53 @@ public sealed class ReplicationGuardTests
         Assert.Equal(HeartbeatResult.ReplicatedWithLeaderTerm, result.Value.Result);
         Assert.Equal([100, 100, 50], sent);
         Assert.Equal(250, member.Peer.Contact.MatchIndex(1));
+    }
+
+    // Eighty are asked for, a hundred fit into the message, and more rounds were queued behind it.
+    [Fact]
+    public async Task OneMessageSpeaksForTheRoundsThatQueueBehindIt()
+    {
+        var sent = new List<int>();
+        await using var peer = await AcceptingPeerAsync(sent);
+        await using var fixture = new LogFixture { ElectionTimeoutMs = 30_000 };
+        fixture.Log.ObserveTerm(1);
+        await fixture.ReceiveAsync(
+            [.. Enumerable.Range(1, 130).Select(i => LogFixture.Record(i, 1))]);
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+
+        Assert.Equal(Everything, await RoundAsync(fixture, member, 1, 80));
+        Assert.Equal([100], sent);
+        Assert.Equal(Everything, await RoundAsync(fixture, member, 81, 90));
+        Assert.Equal(Everything, await RoundAsync(fixture, member, 91, 100));
+        Assert.Equal([100], sent);
+        Assert.Equal(Everything, await RoundAsync(fixture, member, 101, 130));
+        Assert.Equal([100, 30], sent);
+
+        // A round that began after it wants to be heard, the rest of those before it does not.
+        Assert.Equal(Everything, await RoundAsync(fixture, member, 131, 130));
+        Assert.Equal([100, 30], sent);
+        Assert.Equal(130, fixture.Engine.LastEntryIndex);
+        Assert.Equal(Everything, await RoundAsync(fixture, member, 131, 130));
+        Assert.Equal([100, 30, 0], sent);
+        Assert.Equal(Everything, await RoundAsync(fixture, member, 131, 130));
+        Assert.Equal([100, 30, 0], sent);
+    }
+
+    // It was deposed meanwhile, and follows.
+    [Fact]
+    public async Task EntriesOfALaterTermAreNotSentAlong()
+    {
+        var sent = new List<int>();
+        await using var peer = await AcceptingPeerAsync(sent);
+        await using var fixture = new LogFixture { ElectionTimeoutMs = 30_000 };
+        fixture.Log.ObserveTerm(1);
+        await fixture.ReceiveAsync(
+            LogFixture.Record(1, 1), LogFixture.Record(2, 1), LogFixture.Record(3, 2));
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+
+        Assert.Equal(Everything, await RoundAsync(fixture, member, 1, 2));
+        Assert.Equal([2], sent);
+        Assert.Equal(2, member.Peer.Contact.MatchIndex(1));
     }
 
     // With it in its log it would refuse its vote to those without it, and could not stand.
@@ -122,6 +169,18 @@ public sealed class ReplicationGuardTests
                 await RoundAsync(member).WaitAsync(TestCluster.Limit);
             }
         });
+    }
+
+    private const HeartbeatResult Everything = HeartbeatResult.ReplicatedWithLeaderTerm;
+
+    // A round of term 1, as the engine asks: all before the range is there.
+    private static async Task<HeartbeatResult> RoundAsync(
+        LogFixture fixture, RemoteMember member, long first, long last)
+    {
+        var result = await member.AppendEntriesAsync<EngineEntry, LogRange>(
+            1, new LogRange(fixture.Log, first, last), first - 1,
+            Math.Max(fixture.Log.TermAt(first - 1), 0), 0, TestCluster.Limit);
+        return result.Value.Result;
     }
 
     private static Task<Result<HeartbeatResult>> RoundAsync(RemoteMember member) =>
