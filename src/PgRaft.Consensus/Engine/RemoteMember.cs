@@ -3,8 +3,7 @@
 // Why it is hard: the engine takes one unanswered call for an unavailable member and gives up
 // leadership when a majority is unavailable once. So an append is tried again, on a fresh
 // connection, until its deadline (hazard 11; repeating is harmless because the receiver skips what
-// it has). Votes and pre-votes get one short try, because the engine waits for everybody's
-// (hazard 6). Snapshots have no deadline, only a limit on silence.
+// it has). Snapshots have no deadline, only a limit on silence.
 // Threading: any thread; the engine replicates to a member from one task at a time. Failure:
 // MemberUnavailableException.
 using DotNext.Net.Cluster;
@@ -49,6 +48,9 @@ internal interface IMemberHost
     /// index, which may be an old one.</summary>
     void ToldRemoved(long configurationIndex, int teller);
 
+    /// <summary>This node's elections.</summary>
+    Ballots Ballots { get; }
+
     /// <summary>A peer was asked for its vote, and has answered or not.</summary>
     void Balloted();
 }
@@ -76,50 +78,7 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
     /// <summary>The connections to it.</summary>
     public Peer Peer => peer;
 
-    private TimeSpan VoteTimeout =>
-        TimeSpan.FromMilliseconds(Math.Max(host.ElectionTimeoutMs / 4, 25));
-
     private TimeSpan AppendTimeout => TimeSpan.FromMilliseconds(host.ElectionTimeoutMs);
-
-    /// <inheritdoc/>
-    public override async Task<Result<bool>> VoteAsync(
-        long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
-    {
-        var request = Ballot(term, lastLogIndex, lastLogTerm);
-        if (host.MayStandEarly(term - 1))
-        {
-            request.Int64(term - 1);
-        }
-
-        var (theirTerm, value) = await AskAsync(MessageType.Vote, request, token)
-            .ConfigureAwait(false);
-        return new Result<bool> { Term = theirTerm, Value = value != 0 };
-    }
-
-    /// <inheritdoc/>
-    public override async Task<Result<PreVoteResult>> PreVoteAsync(
-        long term, long lastLogIndex, long lastLogTerm, CancellationToken token)
-    {
-        // The leader has found that this node has everything, and wants the election.
-        if (host.MayStandEarly(term))
-        {
-            return new Result<PreVoteResult> { Term = term, Value = PreVoteResult.Accepted };
-        }
-
-        var request = Ballot(term, lastLogIndex, lastLogTerm);
-        var (theirTerm, answer) = await AskAsync(MessageType.PreVote, request, token)
-            .ConfigureAwait(false);
-        var value = (PreVoteResult)answer;
-
-        // Hazard 18: the engine ignores the term of a refusal. A member with the longer log but an
-        // older term would be refused for ever, and the other for its log.
-        if (value != PreVoteResult.Accepted)
-        {
-            await host.Log.ObserveTermAsync(theirTerm).ConfigureAwait(false);
-        }
-
-        return new Result<PreVoteResult> { Term = theirTerm, Value = value };
-    }
 
     /// <inheritdoc/>
     public override async Task<Result<ReplicationStatus>> AppendEntriesAsync<TEntry, TList>(
@@ -278,36 +237,6 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
         _deadline.Dispose();
     }
 
-    // Hazard 34: the engine expects nothing but an unavailable member or cancellation here;
-    // anything else would end its election without a word.
-    private async Task<(long Term, byte Answer)> AskAsync(
-        MessageType type, FrameWriter request, CancellationToken token)
-    {
-        try
-        {
-            var answer = await CheckedAsync(
-                peer.Consensus.CallAsync(type, request, VoteTimeout, token)).ConfigureAwait(false);
-            var body = new BodyReader(answer);
-            var result = (body.Int64(), body.Byte());
-            if (type == MessageType.PreVote && !body.Rest.IsEmpty
-                && body.Int64() is > 0 and var configurationIndex)
-            {
-                host.ToldRemoved(configurationIndex, Address.NodeId);
-            }
-
-            return result;
-        }
-        catch (Exception e)
-            when (e is not (OperationCanceledException or MemberUnavailableException))
-        {
-            throw new MemberUnavailableException(this, e.Message, e);
-        }
-        finally
-        {
-            host.Balloted();
-        }
-    }
-
     // An answer that says nothing about the entries: the next round begins after this index.
     private static Result<ReplicationStatus> Touched(long term, long lastIndex) => new()
     {
@@ -318,9 +247,6 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
             LastIndex = lastIndex,
         },
     };
-
-    private static FrameWriter Ballot(long term, long lastLogIndex, long lastLogTerm) =>
-        new FrameWriter().Int64(term).Int64(lastLogIndex).Int64(lastLogTerm);
 
     private static Result<ReplicationStatus> Replicated(
         long theirTerm, long term, long lastIndex, long lastTerm) => new()

@@ -67,6 +67,8 @@ public sealed partial class RaftNode
         }
     }
 
+    Ballots IMemberHost.Ballots => _ballots;
+
     void IMemberHost.Balloted()
     {
         var active = Membership.Active;

@@ -28,6 +28,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     private readonly LeaderLease _lease = new();
     private readonly LeadershipHistory _history;
     private readonly QuorumView _quorum;
+    private readonly Ballots _ballots;
     private RuntimeOptions _runtime;
     private NodeStorage? _storage;
     private Applier? _applier;
@@ -57,6 +58,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         View = new LeaderView(options.Self.NodeId, options.ElectionTimeoutMs, options.Clock);
         View.Changed += RaiseStatusChanged;
         _quorum = new QuorumView(options.ElectionTimeoutMs, options.Clock);
+        _ballots = new Ballots(() => Membership.Active.Count);
     }
 
     /// <inheritdoc/>

@@ -94,9 +94,11 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 
     public bool IsVoter(int nodeId) => HasVoters;
 
-    public int Ballots { get; private set; }
+    public Ballots Ballots { get; } = new(() => 3);
 
-    public void Balloted() => Ballots++;
+    public int Balloteds { get; private set; }
+
+    public void Balloted() => Balloteds++;
 
     public void LeaderAcknowledged(long term) => Acknowledged.Add(term);
 

@@ -125,6 +125,38 @@ public sealed class MemberGuardTests
         Assert.InRange(clock.ElapsedMilliseconds, 0, fixture.ElectionTimeoutMs);
     }
 
+    // Of three; each asked once in an election. The next is not decided by the one before.
+    [Fact]
+    public async Task WhoIsSilentIsNotWaitedForWhenAMajorityHasGranted()
+    {
+        await using var silent = await FakePeer.StartAsync(FakePeer.Silent);
+        var script = new ScriptedPeer { Votes = true };
+        await using var voter = await FakePeer.StartAsync(script.Answer, nodeId: 3);
+        await using var fixture = new LogFixture { ElectionTimeoutMs = 600_000 };
+        using var away = new RemoteMember(silent.Address, silent.Dial(), fixture);
+        using var there = new RemoteMember(voter.Address, voter.Dial(), fixture);
+
+        for (int election = 0; election < 2; election++)
+        {
+            var asked = away.PreVoteAsync(1, 0, 0, TestCluster.Limit);
+            Assert.False(asked.IsCompleted);
+            var granted = await there.PreVoteAsync(1, 0, 0, TestCluster.Limit);
+            Assert.Equal(PreVoteResult.Accepted, granted.Value);
+            await Assert.ThrowsAsync<MemberUnavailableException>(() => asked);
+        }
+
+        var vote = away.VoteAsync(2, 0, 0, TestCluster.Limit);
+        Assert.False(vote.IsCompleted);
+        Assert.True((await there.VoteAsync(2, 0, 0, TestCluster.Limit)).Value);
+        await Assert.ThrowsAsync<MemberUnavailableException>(() => vote);
+
+        // A refusal decides nothing.
+        script.Votes = false;
+        var refused = away.VoteAsync(3, 0, 0, TestCluster.Limit);
+        Assert.False((await there.VoteAsync(3, 0, 0, TestCluster.Limit)).Value);
+        Assert.False(refused.IsCompleted);
+    }
+
     [Fact]
     public async Task AFrozenMemberDoesNotDelayAnElection()
     {
