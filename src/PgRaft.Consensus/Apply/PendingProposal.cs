@@ -33,7 +33,7 @@ internal sealed class PendingProposal(long index, long term)
         }
         else
         {
-            _source.TrySetException(new PgraftException(
+            Fail(_source, new PgraftException(
                 StatusCode.NotDone, "the write was not done: leadership changed",
                 $"Another leader's entry was committed at log index {index}.", "Run it again."));
         }
@@ -41,10 +41,18 @@ internal sealed class PendingProposal(long index, long term)
 
     /// <summary>Nothing more can be learned about it here. May be called under a lock.</summary>
     public void Lost(string why) => ThreadPool.UnsafeQueueUserWorkItem(
-        source => source.TrySetException(Unknown(why)), _source, preferLocal: false);
+        source => Fail(source, Unknown(why)), _source, preferLocal: false);
 
     /// <summary>The error for a proposal that left and whose fate is not known.</summary>
     public static PgraftException Unknown(string why) => new(
         StatusCode.OutcomeUnknown, "the outcome of the write is unknown", why,
         "It may have been done, or may still be. Read the data back before running it again.");
+
+    // Who proposed it may have gone, its time over or cancelled: then nobody looks at this, and the
+    // runtime would report it.
+    private static void Fail(TaskCompletionSource<Proposal> source, PgraftException failure)
+    {
+        source.TrySetException(failure);
+        _ = source.Task.Exception;
+    }
 }
