@@ -122,9 +122,9 @@ internal sealed class RaftEngine : RaftCluster<Member>
 
         // Stopping and disposing fault whatever somebody could still wait for. Nobody does, and the
         // runtime would report each as unobserved.
-        Observe(Readiness);
-        Observe(WaitForLeaderAsync(Timeout.InfiniteTimeSpan));
-        Observe(WaitForLeadershipAsync(CancellationToken.None));
+        Readiness.Observe();
+        WaitForLeaderAsync(Timeout.InfiniteTimeSpan).Observe();
+        WaitForLeadershipAsync(CancellationToken.None).Observe();
         await DisposeAsync().ConfigureAwait(false);
     }
 
@@ -167,11 +167,6 @@ internal sealed class RaftEngine : RaftCluster<Member>
     // would replicate to the new one as to any other member.
     private static bool IsKept(Member present, Member? wanted) =>
         wanted is not null && (ReferenceEquals(present, wanted) || !present.IsRemote);
-
-    private static void Observe(Task task) => task.ContinueWith(
-        static t => _ = t.Exception, CancellationToken.None,
-        TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
-        TaskScheduler.Default);
 }
 
 /// <summary>The engine's settings.</summary>

@@ -102,10 +102,7 @@ internal sealed partial class RemoteMember
         }
 
         // It goes on until its deadline, and closes a connection that is silent.
-        _ = call.ContinueWith(
-            static t => _ = t.Exception, CancellationToken.None,
-            TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
-            TaskScheduler.Default);
+        call.Observe();
         throw new MemberUnavailableException(this, "it had not answered when a majority had");
     }
 

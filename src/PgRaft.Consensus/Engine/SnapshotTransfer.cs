@@ -31,10 +31,7 @@ internal sealed class SnapshotTransfer : IDisposable
         Completion = Task.Run(() => SendAsync(content, info.Term));
 
         // Nobody looks at it again when leadership ends meanwhile.
-        _ = Completion.ContinueWith(
-            static t => _ = t.Exception, CancellationToken.None,
-            TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously,
-            TaskScheduler.Default);
+        Completion.Observe();
     }
 
     /// <summary>The term it is sent in.</summary>

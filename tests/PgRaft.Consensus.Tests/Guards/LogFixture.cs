@@ -96,9 +96,9 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 
     public Ballots Ballots { get; } = new(() => 3);
 
-    public int Balloteds { get; private set; }
-
-    public void Balloted() => Balloteds++;
+    public void Balloted()
+    {
+    }
 
     public void LeaderAcknowledged(long term) => Acknowledged.Add(term);
 
