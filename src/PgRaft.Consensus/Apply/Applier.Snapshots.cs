@@ -2,7 +2,7 @@
 // the log to drop.
 //
 // Threading: one snapshot is written at a time, begun with _turn held; it is written on a thread of
-// the pool from an immutable image. Failure: without room the old snapshot stays and the log keeps
+// its own from an immutable image. Failure: without room the old snapshot stays and the log keeps
 // growing; any other failure of the disk ends the node.
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
@@ -100,7 +100,7 @@ internal sealed partial class Applier
     private void BeginSnapshot()
     {
         var image = _stateMachine.Capture();
-        _snapshotting = Task.Run(() => WriteSnapshot(image));
+        _snapshotting = OwnThread.RunAsync(() => WriteSnapshot(image), CancellationToken.None);
 
         // So much may have been applied meanwhile that the next one is due, with no entry to come
         // that would notice.

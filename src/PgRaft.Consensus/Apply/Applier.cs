@@ -128,6 +128,7 @@ internal sealed partial class Applier : IAsyncDisposable
         await _turn.WaitAsync(_stopping.Token).ConfigureAwait(false);
         try
         {
+            await OwnThread.Begin();
             await commit().ConfigureAwait(false);
             var image = ReadCurrent(_snapshots);
             isNewer = image.AppliedIndex > AppliedIndex;
@@ -188,6 +189,11 @@ internal sealed partial class Applier : IAsyncDisposable
                 _signal.Reader.TryRead(out _);
                 while (await ApplyNextAsync().ConfigureAwait(false))
                 {
+                    // There may be seconds of work, and the pool has one thread as a rule.
+                    if (Volatile.Read(ref _commitIndex) > AppliedIndex)
+                    {
+                        await Task.Yield();
+                    }
                 }
             }
         }

@@ -17,6 +17,7 @@ internal sealed partial class EngineLog
     public async Task BeginAloneAsync(int nodeId, long term, Configuration alone)
     {
         long index;
+        await OwnThread.Begin();
         lock (_gate)
         {
             SaveTerm(term, nodeId);

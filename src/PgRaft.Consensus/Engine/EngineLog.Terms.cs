@@ -1,7 +1,7 @@
 // Term and vote, as the engine keeps them: on disk before anybody is answered.
 //
-// Threading: any thread; _gate orders the changes, and is held over the sync. What may have been
-// called from the thread that serves all sockets leaves it first.
+// Threading: any thread; _gate orders the changes, and is held over the sync, for which the engine's
+// thread is left: it is one of the pool, or the one that serves all sockets.
 // Failure: as EngineLog.
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
@@ -16,8 +16,7 @@ internal sealed partial class EngineLog
     async ValueTask<long> IPersistentState.IncrementTermAsync(
         ClusterMemberId member, CancellationToken token)
     {
-        // Syncs a file, and may have been called from the thread that serves all sockets.
-        await Task.Yield();
+        await OwnThread.Begin();
         long term;
         lock (_gate)
         {
@@ -36,7 +35,7 @@ internal sealed partial class EngineLog
     async ValueTask IPersistentState.UpdateVotedForAsync(
         ClusterMemberId member, CancellationToken token)
     {
-        await Task.Yield();
+        await OwnThread.Begin();
         lock (_gate)
         {
             int nodeId = MemberId.ToNodeId(member);
@@ -52,7 +51,7 @@ internal sealed partial class EngineLog
     {
         if (term > _terms.Term)
         {
-            await Task.Yield();
+            await OwnThread.Begin();
             ObserveTerm(term);
         }
     }
@@ -76,7 +75,14 @@ internal sealed partial class EngineLog
     }
 
     /// <summary>Makes durable for how long this voter keeps faith with a leader.</summary>
-    public void KeepFaith(int faithMs) => _terms.KeepFaith(faithMs);
+    public async ValueTask KeepFaithAsync(int faithMs)
+    {
+        if (faithMs != _terms.FaithMs)
+        {
+            await OwnThread.Begin();
+            _terms.KeepFaith(faithMs);
+        }
+    }
 
     // Hazard 33: the engine gives up its role for good when a term cannot be saved, and says so in
     // a line of its log only. So the node ends instead, and starts again. Called with _gate held.

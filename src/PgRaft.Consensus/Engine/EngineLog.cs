@@ -168,6 +168,7 @@ internal sealed partial class EngineLog
     public async Task BeginSoleTermAsync(int nodeId)
     {
         long index;
+        await OwnThread.Begin();
         lock (_gate)
         {
             SaveTerm(_terms.Term + 1, nodeId);

@@ -43,6 +43,7 @@ internal sealed class SnapshotSender(
         for (long offset = 0; result.Answer == SnapshotAnswer.Accepted && offset < length;)
         {
             int wanted = (int)Math.Min(ChunkBytes, length - offset);
+            await OwnThread.Begin();
             int read = await snapshot.Content.ReadAtLeastAsync(chunk, wanted, true, token)
                 .ConfigureAwait(false);
             _frame.Reset();

@@ -33,6 +33,7 @@ internal sealed partial class PeerRequests
             if (term >= node.Log.Term)
             {
                 await node.Log.ObserveTermAsync(term).ConfigureAwait(false);
+                await OwnThread.Begin();
                 accepted = node.Membership.Join(lastIndex);
             }
         }

@@ -145,7 +145,7 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
             long consentTerm = body.Rest.IsEmpty ? 0 : body.Int64();
             if (LetThrough(term, consentTerm)
                 ? await StandAsideAsync(term).ConfigureAwait(false)
-                : MayVoteAndPromises())
+                : await MayVoteAndPromisesAsync().ConfigureAwait(false))
             {
                 result = await node.Membership.VoteAsync(
                     sender,
@@ -187,12 +187,12 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
     }
 
     // From now on for the present timeout; how long it was before counts no more.
-    private bool MayVoteAndPromises()
+    private async ValueTask<bool> MayVoteAndPromisesAsync()
     {
         bool mayVote = MayVote();
         if (mayVote)
         {
-            node.Log.KeepFaith(options.ElectionTimeoutMs);
+            await node.Log.KeepFaithAsync(options.ElectionTimeoutMs).ConfigureAwait(false);
         }
 
         return mayVote;
@@ -365,6 +365,7 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
 
         if (status == SnapshotAnswer.Accepted)
         {
+            await OwnThread.Begin();
             node.Inbox.Begin(sender, term, index, snapshotTerm, length);
         }
 
@@ -377,8 +378,14 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
         long term = body.Int64();
         long index = body.Int64();
         long offset = body.Int64();
-        bool accepted = await KeepFaithAsync(sender, term, index, -1, token).ConfigureAwait(false)
-            && node.Inbox.Write(sender, term, index, offset, body.Bytes().Span);
+        bool accepted = await KeepFaithAsync(sender, term, index, -1, token).ConfigureAwait(false);
+        if (accepted)
+        {
+            var piece = body.Bytes();
+            await OwnThread.Begin();
+            accepted = node.Inbox.Write(sender, term, index, offset, piece.Span);
+        }
+
         answer.Int64(node.Log.Term)
             .Byte((byte)(accepted ? SnapshotAnswer.Accepted : SnapshotAnswer.Refused));
     }

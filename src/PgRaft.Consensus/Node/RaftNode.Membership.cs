@@ -56,6 +56,7 @@ public sealed partial class RaftNode
         bool isOnDisk = false;
         try
         {
+            await OwnThread.Begin();
             Disk.Found(Configuration.Found(NewFoundingId(), [_options.Self]));
             isOnDisk = true;
             await StopEngineAsync().ConfigureAwait(false);

@@ -255,9 +255,8 @@ public sealed partial class RaftNode
         await _fileWork.WaitAsync(either.Token).ConfigureAwait(false);
         try
         {
-            return await Task.Factory.StartNew(
-                () => work(either.Token), either.Token, TaskCreationOptions.LongRunning,
-                TaskScheduler.Default).ConfigureAwait(false);
+            return await OwnThread.RunAsync(() => work(either.Token), either.Token)
+                .ConfigureAwait(false);
         }
         finally
         {

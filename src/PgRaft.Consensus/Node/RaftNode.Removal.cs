@@ -28,6 +28,7 @@ public sealed partial class RaftNode
     /// index. Believed unless this node is a member by a later one.</summary>
     internal async Task LearnRemovalAsync(long configurationIndex, int teller)
     {
+        await OwnThread.Begin();
         if (!Membership.AcceptRemoval(configurationIndex))
         {
             return;

@@ -227,7 +227,13 @@ public sealed partial class RaftNode
 
     /// <inheritdoc/>
     public Task ProbeStorageAsync(CancellationToken token) =>
-        Task.Run(Disk.DataDirectory.Probe, token);
+        OwnThread.RunAsync(
+            () =>
+            {
+                Disk.DataDirectory.Probe();
+                return true;
+            },
+            token);
 
     /// <summary>The leader's read index, confirmed by a majority after the call began.</summary>
     /// <remarks><i>Source</i>: Ongaro 2014 §6.4. The tenure began with a committed entry of its

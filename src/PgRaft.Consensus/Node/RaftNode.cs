@@ -108,6 +108,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         try
         {
             _startedAt = _options.Clock.GetUtcNow();
+            await OwnThread.Begin();
             OpenStorage();
             _listener = new PeerListener(_requests!, _logger) { Meters = Meters };
             await _listener.StartAsync(_options.ListenAddress, _options.Self.Port, token)
@@ -163,7 +164,13 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         _inbox?.Dispose();
         _membership?.Dispose();
         _requests?.Dispose();
-        _storage?.Dispose();
+        if (_storage is not null)
+        {
+            // Waits for the disk.
+            await OwnThread.Begin();
+            _storage.Dispose();
+        }
+
         _failure.TrySetCanceled(CancellationToken.None);
     }
 

@@ -20,6 +20,7 @@ internal sealed class PeerChannel : IAsyncDisposable
     private readonly ConnectionHealth _health;
     private readonly NodeMeters _meters;
     private readonly Action<Hello>? _heard;
+    private readonly HostLookup _lookup;
     private readonly SemaphoreSlim _connecting = new(1, 1);
     private readonly CancellationTokenSource _closed = new();
     private volatile PeerConnection? _current;
@@ -32,15 +33,17 @@ internal sealed class PeerChannel : IAsyncDisposable
     /// <param name="health">Told of connections made and broken.</param>
     /// <param name="meters">Told of the bytes that pass.</param>
     /// <param name="heard">Told what the other side says of itself.</param>
+    /// <param name="lookup">Finds the target's addresses.</param>
     public PeerChannel(
         MemberAddress target, Func<Hello> hello, ConnectionHealth health, NodeMeters meters,
-        Action<Hello>? heard = null)
+        Action<Hello>? heard = null, HostLookup? lookup = null)
     {
         _meters = meters;
         _target = target;
         _hello = hello;
         _health = health;
         _heard = heard;
+        _lookup = lookup ?? new HostLookup(target.Host);
     }
 
     /// <summary>
@@ -158,7 +161,8 @@ internal sealed class PeerChannel : IAsyncDisposable
         var mine = _hello();
         try
         {
-            await socket.ConnectAsync(_target.Host, _target.Port, token).ConfigureAwait(false);
+            var addresses = await _lookup.FindAsync(token).ConfigureAwait(false);
+            await socket.ConnectAsync(addresses, _target.Port, token).ConfigureAwait(false);
             frames = new FrameStream(socket, _meters);
             await GreetAsync(mine, frames, token).ConfigureAwait(false);
         }

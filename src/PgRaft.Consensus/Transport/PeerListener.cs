@@ -95,7 +95,7 @@ internal sealed partial class PeerListener : IAsyncDisposable
 
         try
         {
-            var addresses = await Dns.GetHostAddressesAsync(host, token).ConfigureAwait(false);
+            var addresses = await new HostLookup(host).FindAsync(token).ConfigureAwait(false);
             return [.. addresses.Distinct().Select(a => new IPEndPoint(a, port))];
         }
         catch (SocketException e)

@@ -15,6 +15,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
+using PgRaft.Consensus.Transport;
 using PgRaft.Server.Logging;
 
 namespace PgRaft.Server.Http;
@@ -153,8 +154,7 @@ internal sealed class HttpEndpoint(HttpRoutes routes, ILogger logger) : IAsyncDi
         host switch
         {
             "*" => [System.Net.Sockets.Socket.OSSupportsIPv6 ? IPAddress.IPv6Any : IPAddress.Any],
-            _ when IPAddress.TryParse(host, out var address) => [address],
-            _ => await Dns.GetHostAddressesAsync(host, token).ConfigureAwait(false),
+            _ => await new HostLookup(host).FindAsync(token).ConfigureAwait(false),
         };
 
     // Without loggers: what a client does must not fill the server's log.

@@ -1,6 +1,8 @@
 // Runs work that takes a while on the processor on a thread of its own, one at a time, so that the
 // thread pool, on which heartbeats depend, stays free. Threading: any caller.
 // Failure: the work's exception comes back to its caller; a cancelled wait never starts it.
+using PgRaft.Consensus;
+
 namespace PgRaft.Server.Requests;
 
 internal sealed class HeavyWork : IDisposable
@@ -12,9 +14,7 @@ internal sealed class HeavyWork : IDisposable
         await _turn.WaitAsync(token).ConfigureAwait(false);
         try
         {
-            return await Task.Factory.StartNew(
-                work, token, TaskCreationOptions.LongRunning, TaskScheduler.Default)
-                .ConfigureAwait(false);
+            return await OwnThread.RunAsync(work, token).ConfigureAwait(false);
         }
         finally
         {

@@ -53,9 +53,9 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
     /// <summary>A channel to a real node, as if from node <paramref name="asNodeId"/>.</summary>
     public static PeerChannel Call(
         MemberAddress target, int asNodeId, string clusterId = "test",
-        long foundingId = Founding) => new(
+        long foundingId = Founding, HostLookup? lookup = null) => new(
         target, () => HelloOf(asNodeId, target.NodeId, clusterId, foundingId),
-        new ConnectionHealth(target, NullLogger.Instance), new NodeMeters());
+        new ConnectionHealth(target, NullLogger.Instance), new NodeMeters(), lookup: lookup);
 
     /// <summary>Asks a node to join, as a leader of a term whose log ends at an index; whether it
     /// will.</summary>
