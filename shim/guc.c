@@ -144,7 +144,7 @@ define_limits(void)
 			   "Most log entries in one replication message.",
 			   &batch_size_entries, 1, 10000, PGC_SIGHUP, 0);
 	define_int("pgraft.max_batch_delay",
-			   "Longest wait to fill a batch while a round is in flight.",
+			   "Longest pause of a leader between two rounds, to fill the next one.",
 			   &max_batch_delay_ms, 0, 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("pgraft.compaction_threshold",
 			   "Revisions of key-value history kept; 0 compacts only by hand.",

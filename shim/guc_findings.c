@@ -19,8 +19,6 @@
 
 #include <limits.h>
 
-#define DEFAULT_BATCH_DELAY "10"
-
 /* In the memory context of who asks. */
 typedef struct FindingList
 {
@@ -101,18 +99,6 @@ check_data_dir(FindingList *list)
 	});
 }
 
-static void
-check_without_effect(FindingList *list)
-{
-	if (strcmp(GetConfigOption("pgraft.max_batch_delay", false, false), DEFAULT_BATCH_DELAY) != 0)
-		add(list, (PgraftFinding) {
-			.subject = "pgraft.max_batch_delay",
-			.severity = "notice",
-			.text = "without effect in this version: it never waits to fill a batch",
-			.advice = "Leave it at its default."
-		});
-}
-
 /* Those whose value in the configuration file is not the one in use. */
 static void
 check_pending_restart(FindingList *list)
@@ -145,7 +131,6 @@ pgraft_judge_settings(int32 *count)
 	check_heartbeats(&list);
 	check_tls(&list);
 	check_data_dir(&list);
-	check_without_effect(&list);
 	check_pending_restart(&list);
 	*count = list.count;
 	return list.rows;

@@ -280,7 +280,7 @@ public sealed record RuntimeOptions
     /// <summary>Most entries in one replication message.</summary>
     public required int BatchSizeEntries { get; init; }
 
-    /// <summary>Upper bound on waiting to fill a batch while a round is in flight.</summary>
+    /// <summary>Longest pause between two rounds, to fill the next; 0 = none.</summary>
     public required int MaxBatchDelayMs { get; init; }
 
     /// <summary>KV history older than this many revisions is compacted; 0 = never.</summary>

@@ -89,24 +89,6 @@ public sealed class ReloadTests : ServerTest
         Assert.Equal("1500ms", await server.ScalarAsync<string>(Finding));
     }
 
-    [Fact]
-    public async Task A_setting_without_effect_is_a_finding()
-    {
-        const string Findings = "SELECT concat_ws('|', name, value, severity) "
-            + "FROM pgraft.settings_check WHERE finding IS NOT NULL "
-            + "AND name = 'pgraft.max_batch_delay'";
-        var server = await LeaderAsync();
-        Assert.Empty(await server.RowsAsync(Findings));
-
-        server.Settings["pgraft.max_batch_delay"] = "0";
-        await server.ReloadAsync();
-
-        Assert.Equal(
-            ["pgraft.max_batch_delay|0|notice"],
-            await Poll.UntilAsync(
-                "it is a finding", () => server.RowsAsync(Findings), rows => rows.Count == 1));
-    }
-
     private async Task<TestServer> LeaderAsync()
     {
         return (await NewClusterAsync(1, Founding.AddNode))[1];

@@ -62,7 +62,6 @@ public sealed class StatusPageMembersTests : StatusPageTest
         var leader = cluster[1];
         await AddAsync(cluster, 2, TimeSpan.FromMilliseconds(40));
         leader.Settings["pgraft.heartbeat_interval"] = "250";
-        leader.Settings["pgraft.max_batch_delay"] = "0";
         await leader.ReloadAsync();
 
         await using var browser = await BrowserAsync(leader);
@@ -75,7 +74,6 @@ public sealed class StatusPageMembersTests : StatusPageTest
                     + "(300 ms): ",
                 "warning pgraft.election_timeout: short for a latency of ",
                 "notice pgraft.data_dir: inside the data directory",
-                "notice pgraft.max_batch_delay: without effect in this version",
                 "warning pgraft.tls_enabled: members speak to one another over a network without",
                 "warning pgraft.heartbeat_interval: waits for a restart: ",
             ],
@@ -83,13 +81,11 @@ public sealed class StatusPageMembersTests : StatusPageTest
                 view.Findings, f => f.StartsWith(start, StringComparison.Ordinal)));
 
         // What was mended by a reload goes, in both.
-        leader.Settings.Remove("pgraft.max_batch_delay");
         leader.Settings["pgraft.heartbeat_interval"] = "300";
         await leader.ReloadAsync();
         await PageView.UntilAsync(
-            browser.Page, "two findings less",
-            v => !v.Findings.Any(f => f.Contains("waits for a restart", StringComparison.Ordinal)
-                || f.Contains("max_batch_delay", StringComparison.Ordinal)));
+            browser.Page, "a finding less",
+            v => !v.Findings.Any(f => f.Contains("waits for a restart", StringComparison.Ordinal)));
         await SameAsInSqlAsync(browser, leader);
     }
 
@@ -103,14 +99,13 @@ public sealed class StatusPageMembersTests : StatusPageTest
         var server = await NewServerAsync();
         server.Settings["pgraft.listen_address"] = "'*'";
         server.Settings["pgraft.election_timeout"] = "500";
-        server.Settings["pgraft.max_batch_delay"] = "20";
         await server.StartAsync();
         await server.ExecuteAsync("CREATE EXTENSION pgraft");
         await server.WaitForStateAsync("WAITING");
         server.Settings["pgraft.cluster_id"] = "'another'";
         await server.ReloadAsync();
         var alive = await Poll.UntilAsync(
-            "five findings", () => server.RowsAsync(OfSettings), rows => rows.Count == 5);
+            "four findings", () => server.RowsAsync(OfSettings), rows => rows.Count == 4);
 
         await server.StopAsync();
         server.Settings["pgraft.cluster_id"] = "'test-cluster'";

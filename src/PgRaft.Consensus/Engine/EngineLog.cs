@@ -84,6 +84,9 @@ internal sealed partial class EngineLog
     /// <summary>Whom this node voted for in <see cref="Term"/>; 0 = nobody.</summary>
     public int VotedFor => _terms.VotedFor;
 
+    /// <summary>Decides when the leader's next round begins; by default at once.</summary>
+    public RoundPacer Pacer { get; init; } = RoundPacer.None;
+
     /// <summary>The log underneath, for reading.</summary>
     public SegmentedLog Records => _log;
 
@@ -103,6 +106,7 @@ internal sealed partial class EngineLog
         get
         {
             Interlocked.Increment(ref _roundsBegun);
+            Pacer.Begun();
             return _log.LastIndex;
         }
     }
@@ -139,6 +143,7 @@ internal sealed partial class EngineLog
 
             long index = AppendOwn(term, EntryKind.Command, command);
             pending = _applier.Register(index, term);
+            Pacer.Appended(index);
         }
 
         return pending;
@@ -253,15 +258,27 @@ internal sealed partial class EngineLog
 
     ValueTask<long> IAuditTrail.CommitAsync(long endIndex, CancellationToken token)
     {
-        long before;
+        long committed;
+        Task? wait;
         lock (_gate)
         {
-            before = _commitIndex;
-            _wantedCommitIndex = Math.Max(_wantedCommitIndex, Math.Min(endIndex, _log.LastIndex));
+            long before = _wantedCommitIndex;
+            _wantedCommitIndex = Math.Max(before, Math.Min(endIndex, _log.LastIndex));
+            committed = _wantedCommitIndex - before;
+            wait = _ledTerm == _terms.Term && _closedTerm != _ledTerm
+                ? Pacer.AfterRound(committed, _wantedCommitIndex, _log.LastIndex)
+                : null;
         }
 
         AdvanceCommit();
-        return new(CommitIndex - before);
+        return wait is null ? new(committed) : AfterAsync(wait, committed);
+    }
+
+    // The engine begins no round before this has ended.
+    private static async ValueTask<long> AfterAsync(Task wait, long committed)
+    {
+        await wait.ConfigureAwait(false);
+        return committed;
     }
 
     ValueTask IAuditTrail.WaitForApplyAsync(CancellationToken token) =>

@@ -250,6 +250,7 @@ public sealed partial class RaftNode
             // with no round at all. What a majority acknowledged since is what counts.
             do
             {
+                Log.Pacer.BeginNow();
                 await Engine.ForceReplicationAsync(either.Token).ConfigureAwait(false);
             }
             while (!IsAcknowledgedSince(askedAt, tenure.Term));

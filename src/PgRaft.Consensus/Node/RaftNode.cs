@@ -29,6 +29,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
     private readonly LeadershipHistory _history;
     private readonly QuorumView _quorum;
     private readonly Ballots _ballots;
+    private readonly RoundPacer _pacer;
     private RuntimeOptions _runtime;
     private NodeStorage? _storage;
     private Applier? _applier;
@@ -59,6 +60,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         View.Changed += RaiseStatusChanged;
         _quorum = new QuorumView(options.ElectionTimeoutMs, options.Clock);
         _ballots = new Ballots(() => Membership.Active.Count);
+        _pacer = new RoundPacer(LongestPauseMs, options.Clock);
     }
 
     /// <inheritdoc/>
@@ -161,6 +163,7 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
             await _applier.DisposeAsync().ConfigureAwait(false);
         }
 
+        _pacer.Dispose();
         _inbox?.Dispose();
         _membership?.Dispose();
         _requests?.Dispose();
@@ -239,7 +242,10 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         };
         _log = new EngineLog(
             Path.Combine(_options.DataDirectory, "engine"), storage.Log, storage.Terms,
-            storage.Snapshots, storage.Configurations, _applier);
+            storage.Snapshots, storage.Configurations, _applier)
+        {
+            Pacer = _pacer,
+        };
         storage.Log.Failed = Fail;
         storage.Log.Meters = Meters;
         _log.Failed = Fail;
@@ -251,6 +257,10 @@ public sealed partial class RaftNode : IRaftNode, IMemberHost
         _applier.Applied += RaiseStatusChanged;
         _applier.Start();
     }
+
+    // Heartbeats wait as long.
+    private int LongestPauseMs() => Math.Min(
+        Volatile.Read(ref _runtime).MaxBatchDelayMs, _options.HeartbeatIntervalMs / 2);
 
     // A leader may still count on what this voter promised before its restart, with a longer
     // timeout perhaps. Returns for how long; what is promised from now on is on disk before it is.

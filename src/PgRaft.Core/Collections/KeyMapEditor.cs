@@ -31,6 +31,24 @@ internal sealed class KeyMapEditor(KeyMap map)
         return KeyMap.TryGet(_root, key, out storedKey, out newest);
     }
 
+    /// <summary>Finds a key whose newest version is about to change, on the way copying what the
+    /// change would copy.</summary>
+    public bool TryEdit(ReadOnlySpan<byte> key, out KeyMapPlace place)
+    {
+        ThrowIfFrozen();
+        place = default;
+        if (_root is null)
+            return false;
+        var node = _root = _root.EditableBy(this);
+        while (!node.IsLeaf)
+            node = EditableChild(node, node.SearchChild(key));
+        int index = node.Search(key);
+        if (index < 0)
+            return false;
+        place = new KeyMapPlace(node, index);
+        return true;
+    }
+
     /// <summary>Ends the edit; the editor cannot be used after it.</summary>
     public KeyMap Freeze()
     {

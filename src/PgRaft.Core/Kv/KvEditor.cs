@@ -24,11 +24,11 @@ internal sealed class KvEditor(KvView view)
     /// <returns>Whether the key was alive.</returns>
     public bool Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long leaseId)
     {
-        _map.TryGet(key, out var storedKey, out var newest);
+        bool isStored = _map.TryEdit(key, out var place);
+        var newest = isStored ? place.Newest : null;
         var live = newest is { IsTombstone: false } ? newest : null;
         long revision = _stats.Revision + 1;
-        storedKey ??= key.ToArray();
-        _map.Set(storedKey, new KeyVersion
+        var version = new KeyVersion
         {
             Value = value.ToArray(),
             ModRevision = revision,
@@ -36,8 +36,12 @@ internal sealed class KvEditor(KvView view)
             Version = (live?.Version ?? 0) + 1,
             LeaseId = leaseId,
             Previous = newest,
-        });
-        SupersededKey = live is null ? null : storedKey;
+        };
+        if (isStored)
+            place.Newest = version;
+        else
+            _map.Set(key.ToArray(), version);
+        SupersededKey = live is null ? null : place.Key;
         int added = live is null ? key.Length : -live.Value!.Length;
         _stats = _stats with
         {
@@ -83,13 +87,13 @@ internal sealed class KvEditor(KvView view)
     {
         foreach (byte[] key in keys)
         {
-            if (!_map.TryGet(key, out _, out var newest))
+            if (!_map.TryEdit(key, out var place))
                 continue;
-            var kept = newest.Compact(revision);
+            var kept = place.Newest.Compact(revision);
             if (kept is null)
                 _map.Remove(key);
-            else if (kept != newest)
-                _map.Set(key, kept);
+            else
+                place.Newest = kept;
         }
 
         _stats = _stats with { CompactedRevision = revision };

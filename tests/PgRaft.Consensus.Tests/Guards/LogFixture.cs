@@ -20,6 +20,7 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 
     public LogFixture()
     {
+        Pacer = new RoundPacer(() => Runtime.MaxBatchDelayMs, RoundClock);
         var terms = TermStore.Open(_directory);
         _snapshots = SnapshotStore.Open(_directory, SnapshotGate);
         _records = SegmentedLog.Open(
@@ -29,7 +30,10 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
             e => Failure = e);
         Log = new EngineLog(
             Path.Combine(_directory, "engine"), _records, terms, _snapshots, Configurations,
-            _applier);
+            _applier)
+        {
+            Pacer = Pacer,
+        };
         _applier.Start();
     }
 
@@ -38,6 +42,12 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
 
     /// <summary>In front of the snapshots' syncs.</summary>
     public GatedIo SnapshotGate { get; } = new();
+
+    /// <summary>Of its rounds, which take as long as its clock says.</summary>
+    public RoundPacer Pacer { get; }
+
+    /// <summary>What rounds take.</summary>
+    public StillClock RoundClock { get; } = new();
 
     public string Location => _directory;
 
@@ -116,6 +126,7 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
         Gate.Open();
         SnapshotGate.Open();
         await _applier.DisposeAsync();
+        Pacer.Dispose();
         _records.Dispose();
         Gate.Dispose();
         SnapshotGate.Dispose();
