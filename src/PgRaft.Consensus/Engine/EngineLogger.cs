@@ -36,8 +36,11 @@ internal sealed class EngineLogger(ILogger logger, Func<bool> isCandidate, Actio
         }
 
         // Unreachable members and lost elections are the engine's warnings; this node says them
-        // itself, once a change of state and with its own words.
-        var level = logLevel >= LogLevel.Error ? logLevel : LogLevel.Debug;
+        // itself, once a change of state and with its own words. A call that ends with the
+        // membership of whom it went to is an error to the engine, sometimes.
+        var level = logLevel >= LogLevel.Error && exception is not OperationCanceledException
+            ? logLevel
+            : LogLevel.Debug;
         if (logger.IsEnabled(level))
         {
             logger.Log(level, eventId, state, exception, formatter);

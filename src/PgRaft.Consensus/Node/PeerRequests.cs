@@ -240,6 +240,12 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
         long previousIndex = body.Int64();
         long previousTerm = body.Int64();
         long commitIndex = body.Int64();
+        if (body.Rest.Length > sizeof(int))
+        {
+            // The entries will have to be written, and this may be the thread of all sockets.
+            await node.Log.Records.OnWriter();
+        }
+
         var records = ReadRecords(ref body, previousIndex);
         RequireKnownVersions(records);
         SkipCovered(records, ref previousIndex, ref previousTerm);

@@ -1,9 +1,10 @@
 // The writer: everything queued so far, up to 4 MiB or the end of the segment, in one write and one
 // sync; then the next. While it syncs, the next batch gathers.
 //
-// Threading: runs on its own thread. It alone touches the newest segment's End, the buffer and the
-// files; entries are taken and results published under _gate. An entry cut off while it was being
-// written is on disk but not in the log: _inFlightEnd says how much of the batch still counts.
+// Threading: runs on its own thread, between calls of others (SegmentedLog.Calls.cs). It alone
+// touches the newest segment's End, the buffer and the files; entries are taken and results
+// published under _gate. An entry cut off while it was being written is on disk but not in the log:
+// _inFlightEnd says how much of the batch still counts.
 // Failure: any exception ends the thread and fails the log for good.
 using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
@@ -27,6 +28,7 @@ public sealed partial class SegmentedLog
     private readonly List<Segment> _obsolete = [];
     private readonly List<TaskCompletionSource> _due = [];
     private byte[] _buffer = new byte[InitialBufferBytes];
+    private Action? _call;
     private PgraftException? _failure;
     private long _nextSegmentId;
     private long _nextToWrite;
@@ -43,6 +45,7 @@ public sealed partial class SegmentedLog
     private enum Work
     {
         Stop,
+        Call,
         Reset,
         Rotate,
         Write,
@@ -55,17 +58,27 @@ public sealed partial class SegmentedLog
             Work work;
             while ((work = WaitForWork()) != Work.Stop)
             {
-                Perform(work);
+                if (work == Work.Call)
+                {
+                    _call!();
+                }
+                else
+                {
+                    Perform(work);
+                }
             }
         }
         catch (Exception e)
         {
             OnDefect(e);
         }
+
+        LeaveCalls();
     }
 
     private void Perform(Work work)
     {
+        _isPerforming = true;
         Volatile.Write(ref _busySince, Math.Max(Environment.TickCount64, 1));
         switch (work)
         {
@@ -81,6 +94,7 @@ public sealed partial class SegmentedLog
         }
 
         Volatile.Write(ref _busySince, 0);
+        _isPerforming = false;
     }
 
     // On closing, what is queued is still written.
@@ -110,18 +124,24 @@ public sealed partial class SegmentedLog
             return Work.Stop;
         }
 
+        if (_calls.TryDequeue(out _call))
+        {
+            return Work.Call;
+        }
+
+        return NextWrite() ?? (_closing ? Work.Stop : null);
+    }
+
+    // As NextWork.
+    private Work? NextWrite()
+    {
         if (_resetPending)
         {
             _resetPending = false;
             return Work.Reset;
         }
 
-        if (_nextToWrite <= _lastIndex)
-        {
-            return TakeBatch();
-        }
-
-        return _closing ? Work.Stop : null;
+        return _nextToWrite <= _lastIndex ? TakeBatch() : null;
     }
 
     // Called with _gate held by who made work. Whether the writer sleeps; the caller then wakes it,

@@ -144,6 +144,11 @@ public sealed partial class SegmentedLog : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">There is no such entry.</exception>
     public ValueTask WaitDurableAsync(long index, bool continueOnWriter = false)
     {
+        if (MayWriteHere())
+        {
+            WriteUntilDurable(index);
+        }
+
         lock (_gate)
         {
             ThrowIfUnusable();

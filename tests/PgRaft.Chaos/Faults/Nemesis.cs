@@ -87,8 +87,8 @@ internal sealed class Nemesis(
         for (var i = 0; kinds.Length > 0 && i < MostTries; i++)
         {
             (kind, fault) = FaultCatalog.Choose(kinds, context);
-            var room = !fault.IsOfNetwork || !_underWay.Exists(f => f.Fault.IsOfNetwork);
-            if (room && fault.TryChoose())
+            var underWay = _underWay.Select(f => f.Fault);
+            if (HasRoom(fault, underWay, cluster.Nodes.Count) && fault.TryChoose())
             {
                 return true;
             }
@@ -96,6 +96,16 @@ internal sealed class Nemesis(
 
         (kind, fault) = ("", null!);
         return false;
+    }
+
+    /// <summary>Whether a fault can be put right beside others. What takes a member's data from it
+    /// needs a majority of the others, so there may be no more of them than failures are tolerated.
+    /// </summary>
+    internal static bool HasRoom(Fault fault, IEnumerable<Fault> underWay, int members)
+    {
+        var needy = underWay.Count(f => f.NeedsMajority);
+        return (!fault.IsOfNetwork || !underWay.Any(f => f.IsOfNetwork))
+            && (!fault.NeedsMajority || needy < (members - 1) / 2);
     }
 
     private bool Possible(string kind)

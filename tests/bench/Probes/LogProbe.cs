@@ -30,9 +30,10 @@ internal static class LogProbe
         logTimes.AppendTo(logFile);
     }
 
-    // Until the log's own thread knows it, which is the thread that answers a leader.
+    // On the log's own thread, on which a follower takes its leader's entries, and answers it.
     private static async Task AppendBatchAsync(SegmentedLog log, byte[] payload, Samples times)
     {
+        await log.OnWriter();
         long start = Stopwatch.GetTimestamp();
         var records = new LogRecord[Entries];
         long next = log.LastIndex + 1;

@@ -1,0 +1,152 @@
+// Calls on the thread that writes the log: what they append is on disk before they go on.
+using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Tests.Cluster;
+using PgRaft.Core;
+using Xunit;
+
+namespace PgRaft.Consensus.Tests.Storage;
+
+public class LogCallTests
+{
+    [Fact]
+    public async Task A_call_writes_what_it_waits_for()
+    {
+        using var fixture = new LogFixture();
+        await OnWriterAsync(fixture.Log, () =>
+        {
+            int syncs = fixture.Disk.Syncs;
+            fixture.Log.AppendRange([LogFixture.Entry(1, 1), LogFixture.Entry(2, 1)]);
+
+            Assert.True(IsDurable(fixture.Log, 2));
+            Assert.Equal(2, fixture.Log.DurableIndex);
+            Assert.Equal(syncs + 1, fixture.Disk.Syncs);
+        });
+        fixture.Reopen();
+        Assert.Equal("1:1 2:1", fixture.Terms);
+    }
+
+    [Fact]
+    public async Task A_call_writes_through_the_end_of_a_segment_and_after_a_reset()
+    {
+        using var fixture = new LogFixture();
+        string large = new('a', LogOptions.MinSegmentBytes / 3);
+        await OnWriterAsync(fixture.Log, () =>
+        {
+            fixture.Log.AppendRange(
+                [.. Enumerable.Range(1, 8).Select(i => LogFixture.Entry(i, 1, large))]);
+            Assert.True(IsDurable(fixture.Log, 8));
+
+            fixture.Log.Reset(20, 2);
+            fixture.Log.AppendRange([LogFixture.Entry(21, 2)]);
+            Assert.True(IsDurable(fixture.Log, 21));
+        });
+        fixture.Reopen(baseIndex: 20, baseTerm: 2);
+        Assert.Equal("21:2", fixture.Terms);
+    }
+
+    [Fact]
+    public async Task A_call_learns_that_the_disk_has_failed_and_the_next_ones_too()
+    {
+        using var fixture = new LogFixture();
+        var failures = new List<Exception>();
+        fixture.Log.Failed = failures.Add;
+        fixture.Disk.FailSync = fixture.Disk.Syncs + 1;
+        await OnWriterAsync(fixture.Log, () =>
+        {
+            fixture.Log.AppendRange([LogFixture.Entry(1, 1)]);
+            Assert.Equal(
+                StatusCode.IoError,
+                Assert.Throws<PgraftException>(() => IsDurable(fixture.Log, 1)).Code);
+        });
+        await OnWriterAsync(fixture.Log, () => Assert.Equal(
+            StatusCode.IoError,
+            Assert.Throws<PgraftException>(
+                () => fixture.Log.AppendRange([LogFixture.Entry(1, 1)])).Code));
+        fixture.Log.Dispose();
+        Assert.Single(failures);
+    }
+
+    // It is in the hands of the batch that has ended, which is not over.
+    [Fact]
+    public async Task What_the_end_of_a_batch_appends_is_written_after_it()
+    {
+        using var fixture = new LogFixture();
+        var second = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        bool wasDurable = true;
+        async Task AppendTwiceAsync()
+        {
+            await fixture.Log.OnWriter();
+            fixture.Log.AppendRange([LogFixture.Entry(1, 1)]);
+            await Task.Yield();
+            long index = fixture.Log.Append(1, EntryKind.Command, "two"u8);
+            await fixture.Log.WaitDurableAsync(index, continueOnWriter: true)
+                .ConfigureAwait(false);
+            index = fixture.Log.Append(1, EntryKind.Command, "three"u8);
+            var durable = fixture.Log.WaitDurableAsync(index).AsTask();
+            wasDurable = durable.IsCompleted;
+            await durable;
+            second.SetResult();
+        }
+
+        await AppendTwiceAsync().WaitAsync(TestCluster.Limit);
+        await second.Task.WaitAsync(TestCluster.Limit);
+        Assert.False(wasDurable);
+        Assert.Equal("three", fixture.Text(3));
+    }
+
+    // Whoever awaits must go on, if only to learn that it is too late.
+    [Fact]
+    public async Task A_call_of_a_closed_log_is_run_all_the_same()
+    {
+        using var fixture = new LogFixture();
+        fixture.Log.Dispose();
+        await OnWriterAsync(fixture.Log, () => Assert.Equal(
+            StatusCode.Stopping,
+            Assert.Throws<PgraftException>(
+                () => fixture.Log.AppendRange([LogFixture.Entry(1, 1)])).Code));
+    }
+
+    [Fact]
+    public async Task Calls_that_wait_for_a_hung_disk_are_run_when_it_fails()
+    {
+        using var fixture = new LogFixture();
+        fixture.Disk.FailSync = fixture.Disk.Syncs + 1;
+        var calls = Enumerable.Range(0, 20)
+            .Select(_ => OnWriterAsync(fixture.Log, () => fixture.Log.Append(
+                1, EntryKind.Command, "x"u8)))
+            .ToList();
+        foreach (var call in calls)
+        {
+            try
+            {
+                await call;
+            }
+            catch (PgraftException e)
+            {
+                Assert.Equal(StatusCode.IoError, e.Code);
+            }
+        }
+    }
+
+    private static bool IsDurable(SegmentedLog log, long index) =>
+        log.WaitDurableAsync(index).AsTask().IsCompletedSuccessfully;
+
+    private static Task OnWriterAsync(SegmentedLog log, Action body)
+    {
+        return RunAsync().WaitAsync(TestCluster.Limit);
+
+        async Task RunAsync()
+        {
+            await log.OnWriter();
+            try
+            {
+                body();
+            }
+            finally
+            {
+                // The test goes on elsewhere: it closes the log, which waits for the writer.
+                await Task.Yield();
+            }
+        }
+    }
+}
