@@ -233,9 +233,9 @@ public class RequestSocketTests
         await Eventually.TrueAsync(
             () => host.Log.Records.Any(r => r.EventId == 2014), "the log says it");
         var record = Assert.Single(host.Log.Records, r => r.EventId == 2014);
+        Assert.Equal(LogLevel.Error, record.Level);
         Assert.Equal(
-            (LogLevel.Error, "a connection to the request socket failed: InvalidCastException: odd"),
-            (record.Level, record.Text));
+            "a connection to the request socket failed: InvalidCastException: odd", record.Text);
     }
 
     [Fact]
