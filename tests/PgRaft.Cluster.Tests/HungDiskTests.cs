@@ -12,6 +12,7 @@ namespace PgRaft.Cluster.Tests;
 public sealed class HungDiskTests : ServerTest
 {
     private const int SomeWrites = 100;
+    private const int DiskStandsStill = 113;
 
     // Two election timeouts of a second until it gives up, up to two until another stands, and what
     // a busy machine adds.
@@ -26,6 +27,7 @@ public sealed class HungDiskTests : ServerTest
         var leader = cluster[1];
         Assert.Equal(leader, await cluster.LeaderAsync());
         var worker = leader.WorkerPid;
+        var term = await leader.ScalarAsync<long>("SELECT pgraft_get_term()");
         await using var load = await WriteLoad.StartAsync(cluster.Servers);
         var sampling = await LeadershipSampler.StartAsync(leader);
 
@@ -42,6 +44,13 @@ public sealed class HungDiskTests : ServerTest
         await cluster.AgreedStateAsync();
         Assert.Empty(await load.LostOnAsync(leader, "local"));
         Assert.Equal(worker, leader.WorkerPid);
+        await leader.WaitForLogAsync("has not finished a write");
+        var said = Assert.Single(LogEvents.Of(leader), e => e.Id == DiskStandsStill);
+        Assert.Equal("WARNING", said.Level);
+        Assert.Matches(
+            "^raft: the disk of node 1 has not finished a write for [0-9]+ ms: leadership of term "
+            + $"{term} is given up$",
+            said.Text);
     }
 
     [Fact]

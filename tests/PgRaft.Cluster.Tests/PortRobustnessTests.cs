@@ -1,24 +1,32 @@
-// Garbage on the Raft port and on the request socket: the worker must shrug it off. After each
-// attack the same worker serves, and a connection that was open all along still works, which no
-// server restart would leave alive.
+// Garbage on the Raft port, on the request socket and on the HTTP port: the worker must shrug it
+// off. After each attack the same worker serves on all of them, and a connection that was open all
+// along still works, which no server restart would leave alive.
 //
 // Threading: the tests share one cluster and run one after the other.
 
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using Npgsql;
 using PgRaft.Cluster.Tests.Harness;
+using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
-public sealed class PortRobustnessTests : ServerTest, IClassFixture<SharedCluster>
+public sealed class PortRobustnessTests : ServerTest, IClassFixture<PortRobustnessTests.Serving>
 {
     private const int IdleConnections = 200;
 
+    // More than an HTTP server takes.
+    private const int Flood = 1200;
+
+    private static readonly HttpClient Client = new() { Timeout = TimeSpan.FromSeconds(10) };
+
     private readonly TestCluster _cluster;
 
-    public PortRobustnessTests(SharedCluster shared)
+    public PortRobustnessTests(Serving shared)
     {
         ArgumentNullException.ThrowIfNull(shared);
         _cluster = shared.Cluster;
@@ -29,11 +37,13 @@ public sealed class PortRobustnessTests : ServerTest, IClassFixture<SharedCluste
     {
         RaftPort,
         RequestSocket,
+        Http,
     }
 
     [Theory]
     [InlineData(Target.RaftPort)]
     [InlineData(Target.RequestSocket)]
+    [InlineData(Target.Http)]
     public async Task Random_bytes_do_no_harm(Target target)
     {
         await UnharmedAsync(async server =>
@@ -79,6 +89,7 @@ public sealed class PortRobustnessTests : ServerTest, IClassFixture<SharedCluste
     [Theory]
     [InlineData(Target.RaftPort)]
     [InlineData(Target.RequestSocket)]
+    [InlineData(Target.Http)]
     public async Task Half_a_frame_does_no_harm(Target target)
     {
         await UnharmedAsync(async server =>
@@ -95,6 +106,7 @@ public sealed class PortRobustnessTests : ServerTest, IClassFixture<SharedCluste
     [Theory]
     [InlineData(Target.RaftPort)]
     [InlineData(Target.RequestSocket)]
+    [InlineData(Target.Http)]
     public async Task Many_idle_connections_do_not_keep_others_out(Target target)
     {
         await UnharmedAsync(async server =>
@@ -113,6 +125,49 @@ public sealed class PortRobustnessTests : ServerTest, IClassFixture<SharedCluste
             finally
             {
                 idle.ForEach(s => s.Dispose());
+            }
+        });
+    }
+
+    [Theory]
+    [InlineData("GET /lea")]
+    [InlineData("GET /leader HTTP/1.1\r\nHost: pgr")]
+    [InlineData("POST /leader HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\nhalf")]
+    [InlineData("GET /leader HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffff")]
+    public async Task Half_an_HTTP_request_does_no_harm(string begin)
+    {
+        await UnharmedAsync(async server =>
+        {
+            for (var round = 0; round < 20; round++)
+            {
+                await SendAsync(server, Target.Http, Encoding.ASCII.GetBytes(begin));
+            }
+        });
+    }
+
+    // They say nothing and stay: the server ends them, and has room again.
+    [Fact]
+    public async Task A_flood_of_HTTP_connections_stops_no_put_and_is_ended()
+    {
+        await UnharmedAsync(async server =>
+        {
+            var flood = new List<Socket>();
+            try
+            {
+                for (var i = 0; i < Flood; i++)
+                {
+                    flood.Add(await ConnectAsync(server, Target.Http));
+                    if (i % 100 == 0)
+                    {
+                        Assert.True(await server.PutAsync("while/flooded", $"{i}"));
+                    }
+                }
+
+                await AnswersLeaderAsync(server);
+            }
+            finally
+            {
+                flood.ForEach(s => s.Dispose());
             }
         });
     }
@@ -178,20 +233,52 @@ public sealed class PortRobustnessTests : ServerTest, IClassFixture<SharedCluste
 
             Assert.Equal(worker, server.WorkerPid);
             Assert.Equal("RUNNING", await server.WorkerStateAsync());
+            await AnswersLeaderAsync(server);
             Assert.True(await survivor.ScalarAsync<bool>(
                 "SELECT pgraft_kv_put('after/attack', 'written')"));
             Assert.Equal(started, await survivor.ServerStartAsync());
         }
     }
 
+    // Of whoever leads now: an attack is no reason for an election, but a busy machine may be.
+    private static Task AnswersLeaderAsync(TestServer server)
+    {
+        var uri = new Uri($"http://127.0.0.1:{HttpPortOf(server)}/leader");
+        return Poll.UntilAsync(
+            $"/leader of node {server.NodeId} says what SQL says",
+            async () =>
+            {
+                try
+                {
+                    using var answer = await Client.GetAsync(
+                        uri, TestContext.Current.CancellationToken);
+                    var leads = await server.ScalarAsync<bool>("SELECT pgraft_is_leader()");
+                    return answer.StatusCode
+                        == (leads ? HttpStatusCode.OK : HttpStatusCode.ServiceUnavailable);
+                }
+                catch (HttpRequestException)
+                {
+                    return false;
+                }
+            });
+    }
+
+    private static int HttpPortOf(TestServer server)
+    {
+        return int.Parse(server.Settings["pgraft.metrics_port"], CultureInfo.InvariantCulture);
+    }
+
     private static async Task<Socket> ConnectAsync(TestServer server, Target target)
     {
-        var socket = target == Target.RaftPort
-            ? new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
-            : new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        await socket.ConnectAsync(target == Target.RaftPort
-            ? new IPEndPoint(IPAddress.Loopback, server.RaftPort)
-            : new UnixDomainSocketEndPoint(server.SocketPath));
+        var socket = target == Target.RequestSocket
+            ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+            : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(target switch
+        {
+            Target.RaftPort => new IPEndPoint(IPAddress.Loopback, server.RaftPort),
+            Target.Http => new IPEndPoint(IPAddress.Loopback, HttpPortOf(server)),
+            _ => new UnixDomainSocketEndPoint(server.SocketPath),
+        });
         return socket;
     }
 
@@ -219,6 +306,29 @@ public sealed class PortRobustnessTests : ServerTest, IClassFixture<SharedCluste
             var count = await socket.ReceiveAsync(buffer.AsMemory(received), deadline.Token);
             Assert.NotEqual(0, count);
             received += count;
+        }
+    }
+
+    /// <summary>A cluster whose members serve HTTP.</summary>
+    public sealed class Serving : IAsyncLifetime
+    {
+        private TestCluster? _cluster;
+
+        public TestCluster Cluster =>
+            _cluster ?? throw new InvalidOperationException("Not started.");
+
+        public async ValueTask InitializeAsync()
+        {
+            _cluster = await TestCluster.StartAsync(
+                3, Founding.InitialCluster, s => HttpPort.Open(s));
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            if (_cluster is not null)
+            {
+                await _cluster.DisposeAsync();
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 // Term and vote, as the engine keeps them: on disk before anybody is answered.
 //
-// Threading: any thread; _gate orders the changes, and is held over the sync, for which the engine's
-// thread is left: it is one of the pool, or the one that serves all sockets.
+// Threading: any thread; _gate orders the changes, and is held over the sync, for which the
+// engine's thread is left: it is one of the pool, or the one that serves all sockets.
 // Failure: as EngineLog.
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;

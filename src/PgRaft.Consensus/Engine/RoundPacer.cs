@@ -2,8 +2,8 @@
 // whatever it carries, a message and a sync on every member, and those who were answered will
 // usually ask again: with many clients, half of them are on their way while the others come.
 //
-// Why it is hard: nobody may come. So a round waits only when writers are many, and some wait for it
-// already (who is alone is never held up); only until half of all who wait or were answered are
+// Why it is hard: nobody may come. So a round waits only when writers are many, and some wait for
+// it already (who is alone is never held up); only until half of all who wait or were answered are
 // there; no longer than the last round took, or pgraft.max_batch_delay; and not at all when a read
 // needs one.
 //

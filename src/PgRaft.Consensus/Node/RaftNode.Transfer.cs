@@ -140,6 +140,7 @@ public sealed partial class RaftNode
             throw HandoverInProgress();
         }
 
+        LogHandingOver(_logger, target.Address.NodeId, tenure.Term);
         try
         {
             if (otherwise == Otherwise.LeadOn)
@@ -148,7 +149,6 @@ public sealed partial class RaftNode
                 RequireNoChange();
             }
 
-            LogHandingOver(_logger, target.Address.NodeId, tenure.Term);
             await CatchUpAsync(tenure, target, token).ConfigureAwait(false);
 
             // From here on it is not the caller's to cancel.

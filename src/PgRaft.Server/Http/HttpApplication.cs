@@ -1,6 +1,6 @@
 // Between Kestrel and the routes: takes the path, writes the answer.
 // Threading: any number of requests at once. Failure: an exception becomes status 500 and a line in
-// the log, at most one a minute.
+// the log, of which LogThrottle leaves so many a minute.
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;

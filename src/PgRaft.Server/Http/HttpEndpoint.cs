@@ -2,13 +2,16 @@
 //
 // Why Kestrel by hand: the generic host takes signal handlers, which belong to PostgreSQL; the
 // server itself takes none. Its limits are what keeps slow and hostile clients cheap: a bound on
-// connections, on the time for a request's head, on its size, and on how slowly an answer may be
-// taken.
+// connections, on the time until a client says anything and for a request's head, on its size, and
+// on how slowly answers may be taken and how much of them waits.
 // Threading: Apply from any thread, it does not wait; one task at a time changes the server.
 // Failure: an address that cannot be bound is one line in the log, and is tried again until it can
 // or the settings change. The node goes on without HTTP.
+using System.IO.Pipelines;
 using System.Net;
+using System.Net.Sockets;
 
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
@@ -28,6 +31,9 @@ internal sealed class HttpEndpoint(HttpRoutes routes, ILogger logger) : IAsyncDi
     private const int MaxHeadBytes = 8 * 1024;
     private const int MaxHeaders = 50;
 
+    // Of answers that a client does not read, in the server and in the kernel, which doubles it.
+    private const int MaxUnreadBytes = 64 * 1024;
+
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StopGrace = TimeSpan.FromMilliseconds(300);
 
@@ -39,12 +45,6 @@ internal sealed class HttpEndpoint(HttpRoutes routes, ILogger logger) : IAsyncDi
     private KestrelServer? _server;
     private string? _trouble;
     private Task _settling = Task.CompletedTask;
-
-    /// <summary>How long a client may take to send a request's head.</summary>
-    public static TimeSpan HeadTimeout { get; } = TimeSpan.FromSeconds(5);
-
-    /// <summary>How long a connection may be idle.</summary>
-    public static TimeSpan IdleTimeout { get; } = TimeSpan.FromSeconds(90);
 
     /// <summary>Whether it is served as the settings want it.</summary>
     public bool IsServing => Volatile.Read(ref _server) is not null
@@ -112,7 +112,7 @@ internal sealed class HttpEndpoint(HttpRoutes routes, ILogger logger) : IAsyncDi
     private async Task StartAsync(HttpOptions wanted)
     {
         var addresses = await ResolveAsync(wanted.Address, _stopping.Token).ConfigureAwait(false);
-        var server = Create(addresses, wanted.Port);
+        var server = Create(addresses, wanted);
         try
         {
             await server.StartAsync(new HttpApplication(routes, logger), _stopping.Token)
@@ -153,25 +153,70 @@ internal sealed class HttpEndpoint(HttpRoutes routes, ILogger logger) : IAsyncDi
     private static async Task<IPAddress[]> ResolveAsync(string host, CancellationToken token) =>
         host switch
         {
-            "*" => [System.Net.Sockets.Socket.OSSupportsIPv6 ? IPAddress.IPv6Any : IPAddress.Any],
+            "*" => [Socket.OSSupportsIPv6 ? IPAddress.IPv6Any : IPAddress.Any],
             _ => await new HostLookup(host).FindAsync(token).ConfigureAwait(false),
         };
 
     // Without loggers: what a client does must not fill the server's log.
-    private static KestrelServer Create(IPAddress[] addresses, int port)
+    private static KestrelServer Create(IPAddress[] addresses, HttpOptions wanted)
     {
         var options = new KestrelServerOptions { AddServerHeader = false };
-        Limit(options.Limits);
+        Limit(options.Limits, wanted.Limits);
         foreach (var address in addresses.Distinct())
-            options.Listen(address, port, listen => listen.Protocols = HttpProtocols.Http1);
+        {
+            options.Listen(address, wanted.Port, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1;
+                listen.Use((connection, next) => BeginAsync(connection, next, wanted.Limits.Head));
+            });
+        }
+
         var transport = new SocketTransportFactory(
-            Options.Create(new SocketTransportOptions { IOQueueCount = 1 }),
+            Options.Create(new SocketTransportOptions
+            {
+                IOQueueCount = 1,
+                CreateBoundListenSocket = Listen,
+            }),
             NullLoggerFactory.Instance);
         return new KestrelServer(
             Options.Create(options), transport, NullLoggerFactory.Instance);
     }
 
-    private static void Limit(KestrelServerLimits limits)
+    // What is accepted has the size of the listener. The kernel's own choice grows to megabytes a
+    // connection, for which a client that stops reading would have earned minutes.
+    private static Socket Listen(EndPoint address)
+    {
+        var socket = SocketTransportOptions.CreateDefaultBoundListenSocket(address);
+        socket.SendBufferSize = MaxUnreadBytes;
+        return socket;
+    }
+
+    // To the server a client that has said nothing yet is one between two requests, which may take
+    // its time.
+    private static async Task BeginAsync(
+        ConnectionContext connection, ConnectionDelegate next, TimeSpan limit)
+    {
+        if (await HasBegunAsync(connection.Transport.Input, limit).ConfigureAwait(false))
+            await next(connection).ConfigureAwait(false);
+    }
+
+    // What it sends is left for whoever reads next.
+    private static async Task<bool> HasBegunAsync(PipeReader input, TimeSpan limit)
+    {
+        using var tooLong = new CancellationTokenSource(limit);
+        try
+        {
+            var first = await input.ReadAsync(tooLong.Token).ConfigureAwait(false);
+            input.AdvanceTo(first.Buffer.Start);
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    private static void Limit(KestrelServerLimits limits, HttpLimits clients)
     {
         limits.MaxConcurrentConnections = MaxConnections;
         limits.MaxConcurrentUpgradedConnections = 0;
@@ -180,8 +225,9 @@ internal sealed class HttpEndpoint(HttpRoutes routes, ILogger logger) : IAsyncDi
         limits.MaxRequestHeadersTotalSize = MaxHeadBytes;
         limits.MaxRequestLineSize = MaxHeadBytes / 4;
         limits.MaxRequestBufferSize = MaxHeadBytes * 2;
-        limits.MaxResponseBufferSize = 64 * 1024;
-        limits.RequestHeadersTimeout = HeadTimeout;
-        limits.KeepAliveTimeout = IdleTimeout;
+        limits.MaxResponseBufferSize = MaxUnreadBytes;
+        limits.MinResponseDataRate = new MinDataRate(clients.BytesPerSecond, clients.Head);
+        limits.RequestHeadersTimeout = clients.Head;
+        limits.KeepAliveTimeout = clients.Idle;
     }
 }

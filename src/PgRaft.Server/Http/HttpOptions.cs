@@ -8,4 +8,7 @@ namespace PgRaft.Server.Http;
 internal sealed record HttpOptions(bool IsEnabled, string Address, int Port)
 {
     public static HttpOptions Off { get; } = new(false, "127.0.0.1", 9100);
+
+    /// <summary>No setting: shorter ones are for tests.</summary>
+    public HttpLimits Limits { get; init; } = HttpLimits.Default;
 }

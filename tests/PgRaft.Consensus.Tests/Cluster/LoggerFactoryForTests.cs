@@ -7,9 +7,13 @@ namespace PgRaft.Consensus.Tests.Cluster;
 
 internal sealed class LoggerFactoryForTests : ILoggerFactory, ILogger
 {
-    private readonly ConcurrentQueue<string> _lines = new();
+    private readonly ConcurrentQueue<Record> _records = new();
 
-    public string Text => string.Join('\n', _lines);
+    public string Text => string.Join('\n', _records.Select(r => r.Line));
+
+    /// <summary>What was said of an event, the oldest first.</summary>
+    public IReadOnlyList<string> Of(int eventId) =>
+        [.. _records.Where(r => r.EventId == eventId).Select(r => r.Text)];
 
     public void AddProvider(ILoggerProvider provider)
     {
@@ -33,8 +37,11 @@ internal sealed class LoggerFactoryForTests : ILoggerFactory, ILogger
         if (IsEnabled(logLevel))
         {
             string text = formatter(state, exception);
-            _lines.Enqueue(
-                $"{DateTime.UtcNow:HH:mm:ss.fff} {logLevel} {eventId.Id} {text} {exception}");
+            _records.Enqueue(new Record(
+                eventId.Id, text,
+                $"{DateTime.UtcNow:HH:mm:ss.fff} {logLevel} {eventId.Id} {text} {exception}"));
         }
     }
+
+    private sealed record Record(int EventId, string Text, string Line);
 }

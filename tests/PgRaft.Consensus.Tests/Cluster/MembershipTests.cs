@@ -10,6 +10,10 @@ namespace PgRaft.Consensus.Tests.Cluster;
 
 public sealed class MembershipTests
 {
+    private const int Removed = 123;
+    private const int Moved = 124;
+    private const int NotTold = 127;
+
     [Fact]
     public async Task OneChangeAtATimeAndACancelledOneLeavesNothingBehind()
     {
@@ -132,6 +136,9 @@ public sealed class MembershipTests
         Assert.Equal((NodeRole.Passive, 0), (status.Role, status.LeaderId));
         Assert.Equal(0, status.LeaseDeadlineNs);
         Assert.Contains("was removed from the cluster", LogOf(cluster), StringComparison.Ordinal);
+        Assert.Equal(
+            [$"node {removed.Address.NodeId} removed: 2 members"], cluster.Said(Removed));
+        Assert.Empty(cluster.Said(NotTold));
         await followers[1].StopAsync();
         await removed.StopAsync();
         await removed.StartAsync(TestCluster.Limit);
@@ -147,6 +154,12 @@ public sealed class MembershipTests
         await removed.StopAsync();
         await leader.Node.RemoveMemberAsync(removed.Address.NodeId, TestCluster.Limit);
         long term = leader.Node.Status.Term;
+        Assert.Equal(
+            [
+                $"node {removed.Address.NodeId} could not be told that it was removed; it will "
+                + "learn it when it asks",
+            ],
+            cluster.Said(NotTold));
 
         await removed.StartAsync(TestCluster.Limit);
         await cluster.UntilAsync(
@@ -295,6 +308,11 @@ public sealed class MembershipTests
             await leader.Node.UpdateMemberAsync(mover.Address, TestCluster.Limit);
         }
 
+        Assert.Equal(
+            [
+                $"node {mover.Address.NodeId} is at 127.0.0.1:{mover.Address.Port} from now on",
+            ],
+            cluster.Said(Moved));
         await cluster.PutAsync("after", "the move");
         await cluster.AgreeAsync();
         Assert.All(

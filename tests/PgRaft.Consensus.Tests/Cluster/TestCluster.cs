@@ -51,6 +51,10 @@ internal sealed class TestCluster : IAsyncDisposable
 
     public TestNode this[int nodeId] => Nodes.Single(n => n.Address.NodeId == nodeId);
 
+    /// <summary>What its nodes have logged of an event, the oldest first.</summary>
+    public IReadOnlyList<string> Said(int eventId) =>
+        ((LoggerFactoryForTests)Loggers).Of(eventId);
+
     /// <summary>The host name peers dial for a member.</summary>
     public string HostOf(int nodeId) =>
         Network is null ? "127.0.0.1" : Network.HostOf(nodeId);

@@ -1,6 +1,7 @@
 // Handing leadership over in clusters of several real members: it goes where it should, quickly,
 // and writes wait instead of failing; what stops it leaves the leader leading.
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 using PgRaft.Consensus.Tests.Faults;
 using PgRaft.Core;
 using Xunit;
@@ -9,6 +10,12 @@ namespace PgRaft.Consensus.Tests.Cluster;
 
 public sealed class TransferTests
 {
+    private const int HandingOver = 131;
+    private const int HandedOver = 132;
+    private const int NotHandedOver = 133;
+    private const int AskedToStand = 134;
+    private const int StopsWithoutHandover = 135;
+
     [Theory]
     [InlineData(2)]
     [InlineData(3)]
@@ -79,11 +86,33 @@ public sealed class TransferTests
             Assert.Equal(
                 ["the leader handed over to this node", "this node won the election"],
                 next.Node.GetHistory().Where(c => c.Term == term + 1).Select(c => c.Cause));
+            SaidOnBothSides(cluster, old, next, term);
         }
 
+        // Each that was begun has one end.
+        Assert.Equal(
+            cluster.Said(HandingOver).Count,
+            cluster.Said(HandedOver).Count + cluster.Said(NotHandedOver).Count);
         string since = ((LoggerFactoryForTests)cluster.Loggers).Text[before.Length..];
         Assert.DoesNotContain("election timeout: node", since, StringComparison.Ordinal);
         Assert.DoesNotContain("failed to replicate", since, StringComparison.Ordinal);
+    }
+
+    private static void SaidOnBothSides(
+        TestCluster cluster, TestNode old, TestNode next, long term)
+    {
+        int id = next.Address.NodeId;
+        Assert.Contains(
+            $"handing leadership of term {term} to node {id}", cluster.Said(HandingOver));
+        Assert.Single(
+            cluster.Said(AskedToStand),
+            $"node {old.Address.NodeId}, the leader of term {term}, lets this node stand for "
+                + "election");
+        Assert.Single(
+            cluster.Said(HandedOver),
+            line => Regex.IsMatch(
+                line,
+                $"^node {id} has taken over leadership of term {term} within [0-9]+ ms$"));
     }
 
     [Fact]
@@ -152,6 +181,11 @@ public sealed class TransferTests
 
         Assert.Equal(StatusCode.NotDone, error.Code);
         Assert.Contains("did not catch up", error.Message, StringComparison.Ordinal);
+        Assert.Equal(
+            [$"handing leadership of term {term} to node {target}"], cluster.Said(HandingOver));
+        Assert.Equal(
+            [$"leadership was not handed to node {target}: {error.Message}"],
+            cluster.Said(NotHandedOver));
         await write;
         await leader.PutAsync("k", "after", TestCluster.Limit);
         Assert.Equal((term, NodeRole.Leader), (leader.Node.Status.Term, leader.Node.Status.Role));
@@ -271,13 +305,17 @@ public sealed class TransferTests
     [Fact]
     public async Task AStopIsNotHeldUpWhenNobodyCanTakeOver()
     {
-        await using var cluster = await TestCluster.FoundAsync(3);
+        await using var cluster = await PatientAsync(3);
         var (leader, followers) = await cluster.RolesAsync();
+        long term = leader.Node.Status.Term;
         await Task.WhenAll(followers.Select(f => f.StopAsync()));
         var clock = Stopwatch.StartNew();
         await leader.Node.PrepareToStopAsync();
         Assert.InRange(
-            clock.Elapsed.TotalMilliseconds, 0, TestCluster.ElectionTimeoutMs + 200);
+            clock.Elapsed.TotalMilliseconds, 0, cluster.ElectionTimeout + 200);
+        Assert.StartsWith(
+            $"the leader of term {term} stops without having handed over: ",
+            Assert.Single(cluster.Said(StopsWithoutHandover)), StringComparison.Ordinal);
         await leader.StopAsync();
     }
 

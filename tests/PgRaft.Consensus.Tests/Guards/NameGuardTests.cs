@@ -57,8 +57,10 @@ public sealed class NameGuardTests
         int lookups = 0;
         var lookup = new HostLookup(Name, _ => [IPAddress.Parse($"127.0.0.{++lookups}")]);
 
-        Assert.Equal("127.0.0.1", Assert.Single(await lookup.FindAsync(TestCluster.Limit)).ToString());
-        Assert.Equal("127.0.0.2", Assert.Single(await lookup.FindAsync(TestCluster.Limit)).ToString());
+        Assert.Equal(
+            "127.0.0.1", Assert.Single(await lookup.FindAsync(TestCluster.Limit)).ToString());
+        Assert.Equal(
+            "127.0.0.2", Assert.Single(await lookup.FindAsync(TestCluster.Limit)).ToString());
     }
 
     [Fact]
@@ -67,6 +69,7 @@ public sealed class NameGuardTests
         var lookup = new HostLookup(
             "127.0.0.9", _ => throw new InvalidOperationException("looked up"));
 
-        Assert.Equal("127.0.0.9", Assert.Single(await lookup.FindAsync(TestCluster.Limit)).ToString());
+        Assert.Equal(
+            "127.0.0.9", Assert.Single(await lookup.FindAsync(TestCluster.Limit)).ToString());
     }
 }

@@ -17,6 +17,8 @@ public sealed class StallGuardTests
     // What a busy machine may add to a time that is measured, ms.
     private const int Latitude = 1000;
 
+    private const int DiskStandsStill = 113;
+
     [Fact]
     public async Task ALeaderWhoseDiskStandsStillIsReplacedAndComesBackAsAFollower()
     {
@@ -33,6 +35,7 @@ public sealed class StallGuardTests
         await cluster.StartAllAsync();
         var leader = await cluster.LeaderAsync();
         await leader.PutAsync("before", "v", TestCluster.Limit);
+        long term = leader.Node.Status.Term;
 
         using var running = new ManualResetEventSlim();
         disks[leader].HoldSyncs = running;
@@ -62,6 +65,10 @@ public sealed class StallGuardTests
             },
             $"{outcome}");
         await cluster.AgreeAsync();
+        Assert.Matches(
+            $"^the disk of node {leader.Address.NodeId} has not finished a write for [0-9]+ ms: "
+            + $"leadership of term {term} is given up$",
+            Assert.Single(cluster.Said(DiskStandsStill)));
     }
 
     // One follower takes a snapshot slowly while the other misses a round: the rounds must go on.

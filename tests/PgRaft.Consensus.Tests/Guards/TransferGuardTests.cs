@@ -12,6 +12,7 @@ namespace PgRaft.Consensus.Tests.Guards;
 
 public sealed class TransferGuardTests
 {
+    private const int NotHandedOver = 133;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     [Fact]
@@ -74,6 +75,9 @@ public sealed class TransferGuardTests
         var error = await Assert.ThrowsAsync<PgraftException>(() => transfer);
 
         Assert.Equal((StatusCode.NotDone, "Node 1 leads now."), (error.Code, error.Detail));
+        Assert.Equal(
+            ["leadership was not handed to node 2: node 1 leads now"],
+            peer.Cluster.Said(NotHandedOver));
         await write;
         Assert.InRange(clock.ElapsedMilliseconds, 0, peer.Cluster.ElectionTimeout * 3 / 2);
         Assert.Equal(term + 1, peer.Leader.Node.Status.Term);

@@ -1,5 +1,6 @@
 // A node that begins again from a backup: what it then has, what it refuses, and what a power
 // failure in any step leaves of it.
+using System.Globalization;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Consensus.Tests.Faults;
@@ -14,6 +15,7 @@ namespace PgRaft.Consensus.Tests.Recovery;
 public sealed class RestoreTests : IDisposable
 {
     private const int MaxSteps = 400;
+    private const int Restored = 152;
     private readonly TemporaryDirectory _directory = new();
 
     [Fact]
@@ -28,6 +30,14 @@ public sealed class RestoreTests : IDisposable
         Assert.Equal(info, await node.Node.RestoreAsync(BackupPath, TestCluster.Limit));
 
         await RequireRestoredAsync(cluster, info);
+        Assert.Equal(
+            [
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"restored the backup of log index {info.Index} that node {info.NodeId} took "
+                    + $"at {info.TakenAt}; node 1 is the only member of the new cluster"),
+            ],
+            cluster.Said(Restored));
         Assert.True(node.Node.Status.Term > info.CurrentTerm + 1000);
         Assert.Equal(info.Index + 1, node.Node.Status.FirstIndex);
         Assert.Null(node.Get("after"));

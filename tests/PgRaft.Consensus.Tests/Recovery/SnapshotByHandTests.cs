@@ -11,6 +11,9 @@ namespace PgRaft.Consensus.Tests.Recovery;
 
 public sealed class SnapshotByHandTests
 {
+    private const int DamagedSnapshot = 103;
+    private const int NotWritten = 303;
+
     [Fact]
     public async Task ASnapshotCoversWhatWasAppliedAndIsTakenOnce()
     {
@@ -67,10 +70,46 @@ public sealed class SnapshotByHandTests
         Assert.Equal(StatusCode.DiskFull, error.Code);
         Assert.Equal(before, cluster[1].Node.Status.SnapshotIndex);
         Assert.False(cluster[1].Node.Failure.IsCompleted);
+        long applied = cluster[1].Node.Status.AppliedIndex;
+        Assert.Equal(
+            [
+                $"no snapshot was written at log index {applied}, and the log keeps growing: "
+                + error.Message,
+            ],
+            cluster.Said(NotWritten));
 
         disk.SpaceBytes = long.MaxValue;
-        long applied = cluster[1].Node.Status.AppliedIndex;
         Assert.True(await cluster[1].Node.SnapshotAsync(TestCluster.Limit) >= applied);
+    }
+
+    // As a power failure leaves it that lost the deletion of the older one.
+    [Fact]
+    public async Task ADamagedOneIsPassedOverForAnOlderOneAndTheLogSaysSo()
+    {
+        var disk = new SimulatedDisk();
+        await using var cluster = await OneAsync(disk);
+        await FillAsync(cluster, keys: 10);
+        await cluster[1].Node.SnapshotAsync(TestCluster.Limit);
+        string older = SnapshotOf(cluster[1], disk);
+        byte[] content = disk.Content(older);
+        await FillAsync(cluster, keys: 20);
+        await cluster[1].Node.SnapshotAsync(TestCluster.Limit);
+        string newer = SnapshotOf(cluster[1], disk);
+        await cluster[1].StopAsync();
+        using (var file = disk.Create(older))
+        {
+            file.Write(0, content);
+        }
+
+        disk.Cut(newer, content.Length / 2);
+        await cluster[1].StartAsync(TestCluster.Limit);
+
+        await cluster.LeaderAsync();
+        await cluster.UntilAsync(() => cluster[1].Get("key 19") is not null, "the log's entries");
+        string said = Assert.Single(cluster.Said(DamagedSnapshot));
+        Assert.StartsWith(
+            "a damaged snapshot was passed over: ", said, StringComparison.Ordinal);
+        Assert.Contains(newer, said, StringComparison.Ordinal);
     }
 
     // Nothing more comes that would notice.
@@ -119,6 +158,10 @@ public sealed class SnapshotByHandTests
         await cluster.StartAllAsync();
         return cluster;
     }
+
+    private static string SnapshotOf(TestNode node, SimulatedDisk disk) => Path.Combine(
+        node.DataDirectory,
+        Assert.Single(disk.List(node.DataDirectory), SnapshotFormat.IsName));
 
     private static async Task FillAsync(TestCluster cluster, int keys)
     {

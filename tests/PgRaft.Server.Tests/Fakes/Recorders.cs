@@ -28,6 +28,9 @@ internal sealed class StatusRecorder : IStatusSink
     /// <summary>Looks at each status before it can be seen.</summary>
     public Action<HostStatus> Publishing { get; set; } = _ => { };
 
+    /// <summary>Called before counts of requests can be seen.</summary>
+    public Action PublishingRequests { get; set; } = () => { };
+
     public HostStatus Last
     {
         get
@@ -50,6 +53,7 @@ internal sealed class StatusRecorder : IStatusSink
 
     public void PublishRequests(long processed, int pending, bool isFull)
     {
+        PublishingRequests();
         lock (_lock)
         {
             _last = _last with

@@ -27,9 +27,13 @@ internal sealed class HttpHost : IAsyncDisposable
 
     public FakeNode Node => Host.Node;
 
-    public static async Task<HttpHost> StartAsync(Func<HostOptions, HostOptions>? change = null)
+    public static async Task<HttpHost> StartAsync(
+        Func<HostOptions, HostOptions>? change = null, HttpLimits? limits = null)
     {
-        var options = new HttpOptions(true, "127.0.0.1", FreePort());
+        var options = new HttpOptions(true, "127.0.0.1", FreePort())
+        {
+            Limits = limits ?? HttpLimits.Default,
+        };
         var host = new HttpHost(
             await TestHost.StartAsync(o => (change ?? (same => same))(o with { Http = options })),
             options);
@@ -68,13 +72,17 @@ internal sealed class HttpHost : IAsyncDisposable
 
     public Socket Connect() => Connect(Http.Port);
 
-    public static Socket Connect(int port)
+    /// <param name="port">Where HTTP is served.</param>
+    /// <param name="receiveBuffer">In bytes; null = the kernel's choice.</param>
+    public static Socket Connect(int port, int? receiveBuffer = null)
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
         {
             ReceiveTimeout = DeadlineMs,
             SendTimeout = DeadlineMs,
         };
+        if (receiveBuffer is { } bytes)
+            socket.ReceiveBufferSize = bytes;
         socket.Connect(IPAddress.Loopback, port);
         return socket;
     }

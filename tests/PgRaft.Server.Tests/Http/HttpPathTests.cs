@@ -1,10 +1,13 @@
 // What the paths answer in each state of the node.
 using System.Text.Json;
 
+using Microsoft.Extensions.Logging;
+
 using PgRaft.Consensus;
 using PgRaft.Consensus.Leadership;
 using PgRaft.Core;
 using PgRaft.Server.Hosting;
+using PgRaft.Server.Logging;
 using PgRaft.Server.Tests.Fakes;
 
 using Xunit;
@@ -13,6 +16,8 @@ namespace PgRaft.Server.Tests.Http;
 
 public class HttpPathTests
 {
+    private const int RequestFailed = 2053;
+
     [Theory]
     [InlineData("leader", 200, 200, 200, 200, 503)]
     [InlineData("leader without lease", 200, 503, 503, 503, 503)]
@@ -213,6 +218,28 @@ public class HttpPathTests
 
         Assert.StartsWith("HTTP/1.1 200 ", answer, StringComparison.Ordinal);
         Assert.EndsWith("\r\n\r\n", answer, StringComparison.Ordinal);
+    }
+
+    // A defect, of which the log has a line for each request, but no more than of any event.
+    [Fact]
+    public async Task A_request_that_fails_is_an_answer_and_a_line_in_the_log()
+    {
+        await using var host = await HttpHost.StartAsync();
+        var facts = host.Node.Facts;
+        host.Node.Facts = null!;
+
+        Assert.Equal((500, "internal error\n"), await host.GetAsync("/status.json"));
+        var first = Assert.Single(host.Host.Log.Records, r => r.EventId == RequestFailed);
+        for (int i = 0; i < LogThrottle.MaxRecords; i++)
+            Assert.Equal(500, (await host.GetAsync("/status.json")).Status);
+
+        Assert.Equal((LogLevel.Warning, "server"), (first.Level, first.Category));
+        Assert.StartsWith(
+            "the HTTP request for /status.json failed: ", first.Text, StringComparison.Ordinal);
+        Assert.Equal(
+            LogThrottle.MaxRecords, host.Host.Log.Records.Count(r => r.EventId == RequestFailed));
+        host.Node.Facts = facts;
+        Assert.Equal(200, (await host.GetAsync("/status.json")).Status);
     }
 
     private static NodeStatus InState(NodeStatus status, string state) => state switch

@@ -167,11 +167,20 @@ public class RequestSocketTests
             while (clients.Count < 1000)
                 clients.Add(host.Connect());
             await Eventually.TrueAsync(() => host.Host.Connections == 1000, "all are accepted");
-            using var extra = host.Connect();
-            var answer = extra.Receive();
-            Assert.Equal((StatusCode.Busy, 0u), (answer.Status, answer.RequestId));
-            Assert.True(extra.IsClosedByServer());
+            for (int i = 0; i < 3; i++)
+            {
+                using var extra = host.Connect();
+                var answer = extra.Receive();
+                Assert.Equal((StatusCode.Busy, 0u), (answer.Status, answer.RequestId));
+                Assert.True(extra.IsClosedByServer());
+            }
+
             Assert.Equal(StatusCode.Ok, (await clients[0].CallAsync(RequestCode.GetNodes)).Status);
+
+            // Once a minute, whoever asks.
+            Assert.Equal(
+                ["refused 1 connections: 1000 are open already"],
+                host.Log.Records.Where(r => r.EventId == 2012).Select(r => r.Text));
         }
         finally
         {
@@ -206,6 +215,27 @@ public class RequestSocketTests
         }
 
         Assert.Equal(LogThrottle.MaxRecords, host.Log.Records.Count(r => r.EventId == 2015));
+    }
+
+    // Outside of any request, so that there is no answer: the connection ends, the others do not.
+    [Fact]
+    public async Task An_unexpected_exception_of_a_connection_is_logged_and_ends_it_alone()
+    {
+        await using var host = await TestHost.StartAsync();
+        using var good = host.Connect();
+        using var bad = host.Connect();
+        host.Status.PublishingRequests = () => throw new InvalidCastException("odd");
+        bad.Send(RequestCode.GetNodes, 10_000);
+
+        Assert.True(bad.IsClosedByServer());
+        host.Status.PublishingRequests = () => { };
+        Assert.Equal(StatusCode.Ok, (await good.CallAsync(RequestCode.GetNodes)).Status);
+        await Eventually.TrueAsync(
+            () => host.Log.Records.Any(r => r.EventId == 2014), "the log says it");
+        var record = Assert.Single(host.Log.Records, r => r.EventId == 2014);
+        Assert.Equal(LogLevel.Error, record.Level);
+        Assert.Equal(
+            "a connection to the request socket failed: InvalidCastException: odd", record.Text);
     }
 
     [Fact]
