@@ -30,7 +30,8 @@ public sealed class ColumnListTests : ServerTest
         WHERE f.proargmodes IS NULL AND has_function_privilege('pgraft_monitor', f.oid, 'EXECUTE')
             AND f.proname <> 'pgraft_health_check'
         UNION ALL
-        SELECT format('pgraft_health_check.%s', key) FROM json_object_keys(pgraft_health_check()) key
+        SELECT format('pgraft_health_check.%s', key)
+        FROM json_object_keys(pgraft_health_check()) key
         """;
 
     [Fact]

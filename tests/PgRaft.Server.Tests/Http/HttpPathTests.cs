@@ -78,8 +78,9 @@ public class HttpPathTests
         await Eventually.TrueAsync(() => host.Host.IsServingHttp, "HTTP is served");
         await Eventually.TrueAsync(() => host.Node is not null, "the node exists");
 
+        string[] paths = ["/livez", "/metrics", "/status.json", "/readyz", "/leader"];
         var statuses = new List<int>();
-        foreach (string path in new[] { "/livez", "/metrics", "/status.json", "/readyz", "/leader" })
+        foreach (string path in paths)
             statuses.Add((await HttpHost.GetAsync(http.Port, path)).Status);
         using var json = JsonDocument.Parse(
             (await HttpHost.GetAsync(http.Port, "/status.json")).Body);
