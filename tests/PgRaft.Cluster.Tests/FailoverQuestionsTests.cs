@@ -25,8 +25,8 @@ public sealed class FailoverQuestionsTests : ServerTest
 
     private static readonly string[] Fields =
     [
-        "quorum", "quorum_since", "live_members", "live_members_since", "may_act",
-        "may_act_since",
+        "healthy", "worker", "is_leader", "leader_id", "term", "quorum", "quorum_since",
+        "live_members", "live_members_since", "may_act", "may_act_since",
     ];
 
     private static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(10) };
@@ -34,6 +34,8 @@ public sealed class FailoverQuestionsTests : ServerTest
 
     [Fact]
     [ValuesOf("pgraft.health", "quorum_since", "may_act", "may_act_since", "live_members_since")]
+    [ValuesOf(
+        "pgraft_health_check", "quorum_since", "may_act", "may_act_since", "live_members_since")]
     [ValuesOf("pgraft.endpoint_health", "alive_since")]
     public async Task Sql_and_http_say_the_same_and_since_moves_with_what_happens()
     {

@@ -28,7 +28,9 @@ public sealed partial class HealthTests : ServerTest
     [ValuesOf(
         "pgraft.health", "healthy", "is_leader", "leader_id", "quorum", "live_members", "members",
         "worker")]
-    [ValuesOf("pgraft_health_check")]
+    [ValuesOf(
+        "pgraft_health_check", "healthy", "is_leader", "leader_id", "quorum", "live_members",
+        "worker")]
     public async Task Leader_and_followers_say_what_they_know()
     {
         var cluster = await NewClusterAsync(3, Founding.InitialCluster);

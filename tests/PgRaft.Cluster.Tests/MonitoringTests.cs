@@ -7,13 +7,14 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using PgRaft.Cluster.Tests.Columns;
 using PgRaft.Cluster.Tests.Harness;
 using PgRaft.Cluster.Tests.Support;
 
 namespace PgRaft.Cluster.Tests;
 
-public sealed class MonitoringTests : ServerTest, IAsyncLifetime
+public sealed partial class MonitoringTests : ServerTest, IAsyncLifetime
 {
     private const long IdleConnectionsLimitBytes = 20_000_000;
     private const int IdleConnections = 1000;
@@ -155,6 +156,24 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_start_is_that_of_the_worker_also_of_its_next_one()
+    {
+        const double MostSeconds = 5;
+        var server = _cluster[1];
+        var first = StartIn(await ScrapeAsync(server));
+        Assert.InRange(first - StartedAt(server), -1, MostSeconds);
+
+        var ended = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
+        await Command.RunAsync("kill", "-TERM", Number(server.WorkerPid));
+        await Poll.UntilAsync(
+            "another worker is there", () => IsListening(_ports[1]) && server.WorkerPid != 0
+                && StartedAt(server) > ended - 1);
+        var next = StartIn(await ScrapeAsync(server));
+        Assert.InRange(next, ended, double.MaxValue);
+        Assert.InRange(next - StartedAt(server), -1, MostSeconds);
+    }
+
+    [Fact]
     [ValuesOf("pgraft.history", "changed_at", "role", "term", "leader_id", "cause")]
     public async Task The_history_has_the_failover_and_its_cause()
     {
@@ -202,6 +221,10 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
                     "SELECT pgraft_get_term()"))));
             await _cluster[1].PutAsync("seen/by", "prometheus");
             await QueryUntilAsync(port, "max(pgraft_kv_puts_total) > 0", "1");
+            foreach (var (query, legend) in DashboardQueries())
+            {
+                await ShowsAsync(port, query, legend);
+            }
         }
         catch (Exception e)
         {
@@ -258,27 +281,89 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
         return writes;
     }
 
-    private static Task QueryUntilAsync(int port, string query, string expected)
+    private static Task<string> QueryUntilAsync(int port, string query, string expected)
+    {
+        return AnswersAsync(
+            port, query, $"{query} is {expected}",
+            rows => rows.GetArrayLength() == 1
+                && rows[0].GetProperty("value")[1].GetString() == expected);
+    }
+
+    // As Grafana asks, with its variables filled in.
+    private static (string Query, string Legend)[] DashboardQueries()
+    {
+        using var json = JsonDocument.Parse(File.ReadAllText(
+            Path.Combine(TestRun.Top, "docs/monitoring/grafana-dashboard.json")));
+        return
+        [
+            .. json.RootElement.GetProperty("panels").EnumerateArray()
+                .SelectMany(p => p.GetProperty("targets").EnumerateArray())
+                .Select(t => (
+                    t.GetProperty("expr").GetString()!
+                        .Replace("$__rate_interval", "10s", StringComparison.Ordinal)
+                        .Replace("$job", "pgraft", StringComparison.Ordinal),
+                    t.GetProperty("legendFormat").GetString()!)),
+        ];
+    }
+
+    // At least one line, and what the legend says of it.
+    private static Task<string> ShowsAsync(int port, string query, string legend)
+    {
+        Assert.DoesNotContain("$", query, StringComparison.Ordinal);
+        var labels = Label().Matches(legend).Select(m => m.Groups[1].Value).ToArray();
+        return AnswersAsync(
+            port, query, $"{query} has lines for {legend}",
+            rows => rows.GetArrayLength() > 0 && rows.EnumerateArray().All(
+                row => labels.All(l => row.GetProperty("metric").TryGetProperty(l, out _))));
+    }
+
+    private static Task<string> AnswersAsync(
+        int port, string query, string what, Func<JsonElement, bool> isRight)
     {
         return Poll.UntilAsync(
-            $"{query} is {expected}",
+            what,
             async () =>
             {
                 try
                 {
-                    var answer = await Http.GetStringAsync(new Uri(
+                    using var answer = await Http.GetAsync(new Uri(
                         $"http://127.0.0.1:{Number(port)}/api/v1/query?query="
                         + Uri.EscapeDataString(query)));
-                    using var json = JsonDocument.Parse(answer);
-                    var rows = json.RootElement.GetProperty("data").GetProperty("result");
-                    return rows.GetArrayLength() == 1
-                        && rows[0].GetProperty("value")[1].GetString() == expected;
+                    return await answer.Content.ReadAsStringAsync();
                 }
-                catch (HttpRequestException)
+                catch (HttpRequestException e)
                 {
-                    return false;
+                    return e.Message;
                 }
-            });
+            },
+            text => IsRight(text, isRight));
+    }
+
+    private static bool IsRight(string text, Func<JsonElement, bool> isRight)
+    {
+        // Before it is ready it does not answer, or with a text.
+        if (!text.StartsWith('{'))
+        {
+            return false;
+        }
+
+        using var json = JsonDocument.Parse(text);
+        return json.RootElement.GetProperty("status").GetString() == "success"
+            && isRight(json.RootElement.GetProperty("data").GetProperty("result"));
+    }
+
+    // Before the worker has its files and its port, and each time that it starts.
+    private static double StartedAt(TestServer server)
+    {
+        using var worker = Process.GetProcessById(server.WorkerPid);
+        return new DateTimeOffset(worker.StartTime).ToUnixTimeMilliseconds() / 1000.0;
+    }
+
+    private static double StartIn(string page)
+    {
+        const string Name = "\npgraft_start_time_seconds ";
+        return double.Parse(
+            page.Split(Name)[1].Split('\n')[0], CultureInfo.InvariantCulture);
     }
 
     private Task<string> ScrapeAsync(TestServer server, string address = "127.0.0.1")
@@ -296,4 +381,7 @@ public sealed class MonitoringTests : ServerTest, IAsyncLifetime
     {
         return new Uri($"http://{address}:{Number(_ports[server.NodeId])}{path}");
     }
+
+    [GeneratedRegex("\\{\\{(\\w+)\\}\\}")]
+    private static partial Regex Label();
 }

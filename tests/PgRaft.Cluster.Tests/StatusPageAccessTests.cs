@@ -18,6 +18,9 @@ public sealed partial class StatusPageAccessTests : StatusPageTest
     private const double TextContrast = 4.5;
     private const double LineContrast = 3;
 
+    // A narrower window has cards in the place of rows.
+    private const int LeastWithColumns = 641;
+
     // Every element with text of its own, as it is drawn now, and what it lies on; and lines.
     private const string Contrasts = """
         (() => {
@@ -116,7 +119,7 @@ public sealed partial class StatusPageAccessTests : StatusPageTest
     public async Task The_keyboard_reaches_and_scrolls_every_table_and_shows_where_it_is()
     {
         var leader = await OneDownAsync();
-        await using var browser = await OpenAsync(leader, 360, ColorScheme.Light);
+        await using var browser = await OpenAsync(leader, LeastWithColumns, ColorScheme.Light);
         var page = browser.Page;
 
         var reached = new List<string>();
@@ -158,7 +161,7 @@ public sealed partial class StatusPageAccessTests : StatusPageTest
                 "document.activeElement.getAttribute('aria-labelledby')"));
     }
 
-    // What is wider scrolls in a box of its own.
+    // Nor has it boxes that hide something until they are scrolled.
     [Theory]
     [InlineData(360)]
     [InlineData(320)]
@@ -169,14 +172,46 @@ public sealed partial class StatusPageAccessTests : StatusPageTest
 
         var outside = await browser.Page.EvaluateAsync<string[]>(
             """
-            [document.documentElement.scrollWidth > innerWidth ? "the page" : "",
+            [...[document.documentElement, ...document.querySelectorAll(".scroll")]
+                .filter(e => e.scrollWidth > e.clientWidth),
               ...[...document.querySelectorAll("body *")]
-                .filter(e => !e.closest("table") && e.getBoundingClientRect().right > innerWidth)
-                .map(e => e.outerHTML.slice(0, 80))].filter(t => t)
+                .filter(e => !e.closest("thead") && e.getBoundingClientRect().right > innerWidth)]
+              .map(e => e.outerHTML.slice(0, 80))
             """);
 
         Assert.Empty(outside);
         Assert.Equal(width, await browser.Page.EvaluateAsync<int>("innerWidth"));
+    }
+
+    // Seen, each cell has its column's name before it; told, it is the cell of a column.
+    [Theory]
+    [InlineData(360)]
+    [InlineData(320)]
+    public async Task A_phone_shows_each_cell_with_its_column(int width)
+    {
+        var leader = await OneDownAsync();
+        await using var browser = await OpenAsync(leader, width, ColorScheme.Light);
+        var cells = await browser.Page.EvaluateAsync<string[]>(
+            """
+            [...document.querySelectorAll("td")].map(c => {
+              const head = c.closest("table").querySelectorAll("th")[c.cellIndex].textContent;
+              const box = c.getBoundingClientRect();
+              return [head, c.textContent, c.dataset.column === head,
+                getComputedStyle(c, "::before").content === `"${head} " / ""`,
+                box.width > 0 && box.left >= 0 && box.right <= innerWidth].join(" ");
+            })
+            """);
+        var session = await browser.Page.Context.NewCDPSessionAsync(browser.Page);
+        var told = (await session.SendAsync("Accessibility.getFullAXTree"))!.Value
+            .GetProperty("nodes").EnumerateArray()
+            .Where(n => !n.GetProperty("ignored").GetBoolean())
+            .Select(n => n.GetProperty("role").GetProperty("value").GetString());
+
+        Assert.True(cells.Length > (3 * 9) + 5, $"{cells.Length}");
+        Assert.All(cells, c => Assert.EndsWith(" true true true", c, StringComparison.Ordinal));
+        Assert.Equal(cells.Length, told.Count(r => r is "cell" or "gridcell"));
+        Assert.Equal(14, told.Count(r => r == "columnheader"));
+        Assert.Equal(2, told.Count(r => r == "table"));
     }
 
     // One member is down, and there are findings; so is what is good.

@@ -19,6 +19,9 @@ public sealed class StatusPageMembersTests : StatusPageTest
 
     // One member is far away, one dies and comes back, one joins.
     [Fact]
+    [FiguresOf(
+        "members", "Node", "Address", "Role", "Answers", "Lag", "Last contact", "Round trip",
+        "Replication", "Version")]
     public async Task Members_are_shown_as_they_are()
     {
         var cluster = await ClusterAsync(1, Founding.AddNode, Patient);

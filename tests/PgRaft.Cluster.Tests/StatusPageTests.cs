@@ -1,7 +1,8 @@
 // The status page in a real browser (chromium, headless): each field of the node, its log and its
 // history is what was done to the cluster, and what SQL says of it. Members and findings are
 // StatusPageMembersTests', how the page goes on by itself StatusPageLiveTests', how it is read
-// without eyes, without a mouse and on a phone StatusPageAccessTests'.
+// without eyes, without a mouse and on a phone StatusPageAccessTests', how it shows a cluster that
+// is not well StatusPageSickTests'. That no field is without a test is StatusPageFiguresTests'.
 //
 // Threading: one test at a time, each with a cluster of its own. Failure: the page as it was.
 
@@ -21,6 +22,13 @@ public sealed class StatusPageTests : StatusPageTest
     // 43 keys; twelve of them were large at first, so that the log is more than one file; seven are
     // put again, and three after the snapshot.
     [Fact]
+    [FiguresOf(
+        "node", "Worker", "Role", "Term", "Leader", "Majority there", "Members that answer",
+        "May act as leader", "Since", "Worker started", "Version", "Elections started here", "Keys",
+        "Revision", "Stored")]
+    [FiguresOf(
+        "log", "First index", "Last index", "Committed", "Applied", "Snapshot at", "Snapshot",
+        "On disk")]
     public async Task What_is_stored_and_logged_is_what_was_put()
     {
         var begin = DateTimeOffset.UtcNow;
@@ -73,6 +81,7 @@ public sealed class StatusPageTests : StatusPageTest
     }
 
     [Fact]
+    [FiguresOf("history", "Time", "Role", "Term", "Leader", "Cause")]
     public async Task The_history_is_the_failover_that_was()
     {
         var cluster = await ClusterAsync(3);

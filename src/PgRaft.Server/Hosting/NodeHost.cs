@@ -184,7 +184,6 @@ internal sealed class NodeHost : IAsyncDisposable
         var dispatcher = CreateDispatcher(node, _watch, _heavy);
         node.ForwardHandler = dispatcher.ExecuteForwardedAsync;
         _publisher.Attach(node);
-        _report.Attach(node);
         _compaction = new AutoCompaction(
             node,
             _state,
@@ -193,6 +192,8 @@ internal sealed class NodeHost : IAsyncDisposable
             _stopping.Token);
         await node.StartAsync(_stopping.Token).ConfigureAwait(false);
 
+        // Not before: until it has started it has nothing to report, and says so by throwing.
+        _report.Attach(node);
         string path = Path.Combine(_options.Node.DataDirectory, Wire.SocketName);
         var server = new RequestServer(path, dispatcher, _logger, MaxConnections);
         server.Start();

@@ -1,6 +1,7 @@
 // Every column of every view, every column of every function that returns a row, and every status
 // function has a test that compares its value with what was really done: one that says so with
-// ValuesOf. A function that a view shows is the view's.
+// ValuesOf. A function that a view shows is the view's. The keys of pgraft_health_check() are its
+// columns.
 
 using System.Reflection;
 using PgRaft.Cluster.Tests.Harness;
@@ -27,6 +28,10 @@ public sealed class ColumnListTests : ServerTest
         UNION ALL
         SELECT f.oid::regproc::text FROM ours f
         WHERE f.proargmodes IS NULL AND has_function_privilege('pgraft_monitor', f.oid, 'EXECUTE')
+            AND f.proname <> 'pgraft_health_check'
+        UNION ALL
+        SELECT format('pgraft_health_check.%s', key)
+        FROM json_object_keys(pgraft_health_check()) key
         """;
 
     [Fact]

@@ -97,6 +97,7 @@ public sealed class MemberColumnTests : ServerTest, IAsyncLifetime
     // With one entry in a message and a slow disk, a follower knows for seconds what it has not.
     [Fact]
     [ValuesOf("pgraft.health", "lag")]
+    [ValuesOf("pgraft_health_check", "lag")]
     public async Task A_member_knows_how_far_it_is_behind()
     {
         var leader = await _cluster.LeaderAsync();
@@ -114,10 +115,11 @@ public sealed class MemberColumnTests : ServerTest, IAsyncLifetime
             "it has caught up",
             async () =>
             {
-                var (before, lag, after) = await LagAsync(slow);
+                var (before, lag, inJson, after) = await LagAsync(slow);
                 if (lag > 0 || lags.Count > 0)
                 {
                     Assert.InRange(lag, committed - after, committed - before);
+                    Assert.InRange(inJson, committed - after, lag);
                     lags.Add(lag);
                 }
 
@@ -207,12 +209,15 @@ public sealed class MemberColumnTests : ServerTest, IAsyncLifetime
             "nobody waits", () => leader.RowsAsync(Queue), rows => rows is ["0|False"]);
     }
 
-    private static async Task<(long Before, long Lag, long After)> LagAsync(TestServer server)
+    private static async Task<(long Before, long Lag, long InJson, long After)> LagAsync(
+        TestServer server)
     {
         await using var session = await server.OpenAsync();
         var before = await session.ScalarAsync<long>("SELECT pgraft_get_applied_index()");
         var lag = await session.ScalarAsync<long>("SELECT coalesce(lag, 0) FROM pgraft.health");
+        var inJson = await session.ScalarAsync<long>(
+            "SELECT coalesce((pgraft_health_check()->>'lag')::bigint, 0)");
         var after = await session.ScalarAsync<long>("SELECT pgraft_get_applied_index()");
-        return (before, lag, after);
+        return (before, lag, inJson, after);
     }
 }

@@ -127,6 +127,7 @@ public sealed class StateColumnTests : ServerTest, IClassFixture<SharedCluster>
         "pgraft_get_cluster_status", "node_id", "current_term", "leader_id", "state", "num_nodes",
         "elections_triggered")]
     [ValuesOf("pgraft.health", "term", "role")]
+    [ValuesOf("pgraft_health_check", "term")]
     [ValuesOf("pgraft_get_term")]
     public async Task A_transfer_is_a_term_and_an_election_of_who_leads_then()
     {
@@ -153,9 +154,10 @@ public sealed class StateColumnTests : ServerTest, IClassFixture<SharedCluster>
             Assert.Equal(
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{server.NodeId}|{next.NodeId}|{role}|3|{term}|{term}|{role}"),
+                    $"{server.NodeId}|{next.NodeId}|{role}|3|{term}|{term}|{role}|{term}"),
                 Assert.Single(await server.RowsAsync(
-                    "SELECT node_id, leader_id, state, num_nodes, pgraft_get_term(), term, role "
+                    "SELECT node_id, leader_id, state, num_nodes, pgraft_get_term(), term, role, "
+                    + "pgraft_health_check()->>'term' "
                     + $"FROM (SELECT node_id, leader_id, state, num_nodes FROM {ClusterStatus}) s, "
                     + "(SELECT term, role FROM pgraft.health) h")));
         }

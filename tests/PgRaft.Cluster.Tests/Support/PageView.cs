@@ -24,10 +24,21 @@ internal sealed record PageView
             return [...$(id).rows].map(r =>
               Object.fromEntries([...r.cells].map((c, i) => [heads[i], text(c)])));
           };
+          const kinds = id => Object.fromEntries([...$(id).querySelectorAll("dt")]
+            .map(t => [text(t), t.nextElementSibling.className]));
+          const rowKinds = id => {
+            const heads = [...$(id).closest("table").querySelectorAll("th")].map(text);
+            return [...$(id).rows].map(r =>
+              Object.fromEntries([...r.cells].map((c, i) => [heads[i], c.className])));
+          };
           const path = id => document.querySelector(`#${id} path`).getAttribute("d");
           return JSON.stringify({
             title: document.title, name: $("name").textContent,
-            verdict: $("verdict").textContent, age: $("age").textContent,
+            verdict: $("verdict").textContent, verdictKind: $("verdict").className,
+            nodeKinds: kinds("node"), memberKinds: rowKinds("members"),
+            findingKinds: [...$("findings").children]
+              .map(f => (f.firstElementChild ?? f).className),
+            age: $("age").textContent,
             isOld: document.body.className === "old",
             node: terms("node"), log: terms("log"), members: rows("members"),
             note: $("follower-note").textContent,
@@ -60,6 +71,16 @@ internal sealed record PageView
     public required string Name { get; init; }
 
     public required string Verdict { get; init; }
+
+    /// <summary>How the verdict is marked: good or bad. So are the answers and roles among the
+    /// fields, and a lag or a finding as warn or bad.</summary>
+    public required string VerdictKind { get; init; }
+
+    public required Dictionary<string, string> NodeKinds { get; init; }
+
+    public required Dictionary<string, string>[] MemberKinds { get; init; }
+
+    public required string[] FindingKinds { get; init; }
 
     public required string Age { get; init; }
 

@@ -12,6 +12,7 @@ internal sealed class FakeNode : IRaftNode
 {
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource<PgraftException> _failure = new();
+    private volatile bool _isStarted;
     private NodeStatus _status = new()
     {
         Role = NodeRole.Leader,
@@ -195,7 +196,11 @@ internal sealed class FakeNode : IRaftNode
             });
     }
 
-    public Task StartAsync(CancellationToken token) => OnStart();
+    public async Task StartAsync(CancellationToken token)
+    {
+        await OnStart();
+        _isStarted = true;
+    }
 
     public Task FoundAsync(CancellationToken token) => OnFound(token);
 
@@ -234,7 +239,10 @@ internal sealed class FakeNode : IRaftNode
 
     public IReadOnlyList<MemberView> GetMembers() => Members;
 
-    public NodeFacts GetFacts() => Facts;
+    // As the real one, which has nothing to tell before.
+    public NodeFacts GetFacts() => _isStarted
+        ? Facts
+        : throw new InvalidOperationException("The node is not started.");
 
     public IReadOnlyList<FollowerProgress> GetReplication() => Replication;
 

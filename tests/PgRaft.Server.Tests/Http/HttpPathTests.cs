@@ -7,6 +7,7 @@ using PgRaft.Consensus;
 using PgRaft.Consensus.Leadership;
 using PgRaft.Core;
 using PgRaft.Server.Hosting;
+using PgRaft.Server.Http;
 using PgRaft.Server.Logging;
 using PgRaft.Server.Tests.Fakes;
 
@@ -68,6 +69,35 @@ public class HttpPathTests
         Assert.Equal(503, (await host.GetAsync("/leader")).Status);
         Assert.Contains("\npgraft_up 0\n", (await host.GetAsync("/metrics")).Body,
             StringComparison.Ordinal);
+    }
+
+    // A start may take long: what hangs is looked for on the page.
+    [Fact]
+    public async Task A_node_that_starts_says_so_and_knows_of_no_member_yet()
+    {
+        var gate = Eventually.NewSignal();
+        var http = new HttpOptions(true, "127.0.0.1", HttpHost.FreePort());
+        await using var host = TestHost.Create(o => o with { Http = http });
+        host.OnNodeStart = () => gate.Task;
+        var starting = host.Host.StartAsync();
+        await Eventually.TrueAsync(() => host.Host.IsServingHttp, "HTTP is served");
+        await Eventually.TrueAsync(() => host.Node is not null, "the node exists");
+
+        string[] paths = ["/livez", "/metrics", "/status.json", "/readyz", "/leader"];
+        var statuses = new List<int>();
+        foreach (string path in paths)
+            statuses.Add((await HttpHost.GetAsync(http.Port, path)).Status);
+        using var json = JsonDocument.Parse(
+            (await HttpHost.GetAsync(http.Port, "/status.json")).Body);
+        gate.SetResult();
+        await Eventually.InTimeAsync(starting);
+
+        Assert.Equal([200, 200, 200, 503, 503], statuses);
+        Assert.Equal("STARTING", json.RootElement.GetProperty("worker").GetString());
+        Assert.Equal(
+            "the worker is starting", json.RootElement.GetProperty("reason").GetString());
+        Assert.Equal(JsonValueKind.Null, json.RootElement.GetProperty("may_act").ValueKind);
+        Assert.Equal(0, json.RootElement.GetProperty("members").GetArrayLength());
     }
 
     // What is unknown is null: a leader that is not heard proves nothing about a majority.

@@ -94,6 +94,37 @@ public class MemberMetricTests
         Assert.InRange(scraped[Scrape.Peer("last_contact_seconds", up)], 0, Slack);
     }
 
+    // From the only member, whose lease has no end, to three and back to two: of who was removed
+    // nothing is left.
+    [Fact]
+    [ValuesOf("pgraft_members", "pgraft_peer_up", "pgraft_lease_remaining_seconds")]
+    public async Task Members_are_counted_and_shown_while_they_are_members()
+    {
+        const int leader = 1;
+        await using var cluster = await HostCluster.StartAsync(isFounded: false);
+        Assert.Equal(0, (await Scrape.OfAsync(cluster, leader))["pgraft_members"]);
+        await OkAsync(cluster, RequestCode.Init);
+        var alone = await MembersAsync(cluster, leader);
+        Assert.Equal(1, alone["pgraft_is_leader"]);
+        Assert.DoesNotContain("pgraft_lease_remaining_seconds", alone.Samples.Keys);
+
+        foreach (int id in new[] { 2, 3 })
+        {
+            await OkAsync(cluster, RequestCode.AddNode, id, "127.0.0.1", cluster.Port(id));
+            var grown = await MembersAsync(cluster, [.. Enumerable.Range(leader, id)]);
+            Assert.InRange(grown["pgraft_lease_remaining_seconds"], 0, 1);
+        }
+
+        await OkAsync(cluster, RequestCode.RemoveNode, 2);
+        await MembersAsync(cluster, leader, 3);
+        await Eventually.GetAsync(
+            () => Scrape.OfAsync(cluster, 3), s => s["pgraft_members"] == 2,
+            "the one that is left has heard of it");
+        await OkAsync(cluster, RequestCode.RemoveNode, 3);
+        Assert.DoesNotContain(
+            "pgraft_lease_remaining_seconds", (await MembersAsync(cluster, leader)).Samples.Keys);
+    }
+
     // Nothing else is sent while nothing is written; when something is, it is no heartbeat.
     [Fact]
     [ValuesOf("pgraft_heartbeats_sent_total", "pgraft_peer_messages_total")]
@@ -156,6 +187,28 @@ public class MemberMetricTests
             Assert.Equal(lost, scrape.Of("pgraft_leaderships_lost_total"));
             Assert.Equal(1, scrape.Of("pgraft_term"));
         }
+    }
+
+    private static async Task OkAsync(
+        HostCluster cluster, RequestCode code, params object?[] values)
+    {
+        var answer = await cluster.CallAsync(1, code, values);
+        Assert.True(answer.Status == StatusCode.Ok, answer.Summary);
+    }
+
+    // As node 1, which leads, tells of them; each of the others with every metric of a peer.
+    private static Task<Exposition> MembersAsync(HostCluster cluster, params int[] ids)
+    {
+        string[] metrics =
+            ["up", "lag_entries", "match_index", "last_contact_seconds", "round_trip_seconds"];
+        var expected = ids.Where(id => id != 1)
+            .SelectMany(id => metrics.Select(m => Scrape.Peer(m, id))).Order().ToArray();
+        return Eventually.GetAsync(
+            () => Scrape.OfAsync(cluster, 1),
+            s => s["pgraft_members"] == ids.Length
+                && s.Samples.Keys.Where(k => k.Contains("{peer=", StringComparison.Ordinal))
+                    .Order().SequenceEqual(expected),
+            $"members {string.Join(' ', ids)}");
     }
 
     private static Task<Exposition> CaughtUpAsync(

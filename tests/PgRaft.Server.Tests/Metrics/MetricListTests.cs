@@ -90,12 +90,21 @@ public partial class MetricListTests
         Assert.True(status == 0, output);
     }
 
+    // An alert that never fires passes every test that expects none.
+    [Fact]
+    public void Every_alert_fires_in_a_test()
+    {
+        string tests = File.ReadAllText(Path.Combine(Docs, "monitoring", "pgraft.rules.test.yml"));
+        var fired = Fired().Matches(tests).Select(m => m.Groups[1].Value).Distinct();
+
+        Assert.Equal(Alerts().Order(), fired.Order());
+    }
+
     [Fact]
     public void Every_alert_has_a_runbook()
     {
-        string rules = File.ReadAllText(Path.Combine(Docs, "monitoring", "pgraft.rules.yml"));
         string chapter = File.ReadAllText(Path.Combine(Docs, "monitoring.md"));
-        var alerts = Alert().Matches(rules).Select(m => m.Groups[1].Value).ToArray();
+        string[] alerts = Alerts();
 
         Assert.NotEmpty(alerts);
         Assert.All(alerts, a => Assert.Contains($"### {a}\n", chapter, StringComparison.Ordinal));
@@ -127,6 +136,12 @@ public partial class MetricListTests
                 t => Assert.Matches(MetricName(), t.GetProperty("expr").GetString()!));
         });
     }
+
+    private static string[] Alerts() =>
+    [
+        .. Alert().Matches(File.ReadAllText(Path.Combine(Docs, "monitoring", "pgraft.rules.yml")))
+            .Select(m => m.Groups[1].Value),
+    ];
 
     private static string RowOf(MetricInfo m) => string.Create(
         CultureInfo.InvariantCulture,
@@ -181,6 +196,9 @@ public partial class MetricListTests
 
     [GeneratedRegex(@"\b(pgraft|process)_[a-z_]+[a-z]\b")]
     private static partial Regex MetricName();
+
+    [GeneratedRegex(@"alertname: (\w+)\s+exp_alerts:\s+- exp_labels:")]
+    private static partial Regex Fired();
 
     [GeneratedRegex(@"- alert: (\w+)")]
     private static partial Regex Alert();
