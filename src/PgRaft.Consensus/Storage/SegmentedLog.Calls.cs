@@ -1,9 +1,9 @@
 // Work of others on the thread that writes: whoever appends there and waits for it writes and syncs
 // by itself, and no thread is woken in between. A follower takes its leader's entries so.
 //
-// Threading: the writer runs calls between two batches, in order. What a call waits for it writes at
-// once, unless it is part of a batch's end itself. Failure: calls are run in any case, those that
-// come too late by the pool; they learn from the log that it has failed or is closed.
+// Threading: the writer runs calls between two batches, in order. What a call waits for it writes
+// at once, unless it is part of a batch's end itself. Failure: calls are run in any case, those
+// that come too late by the pool; they learn from the log that it has failed or is closed.
 using System.Runtime.CompilerServices;
 
 namespace PgRaft.Consensus.Storage;
