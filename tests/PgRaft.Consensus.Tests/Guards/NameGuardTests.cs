@@ -41,11 +41,12 @@ public sealed class NameGuardTests
             Assert.False(failure.RequestLeft);
         }
 
-        answers.Set();
-        var answer = await channel.CallAsync(
+        // It waits for the lookup that is under way by the time it has returned.
+        var call = channel.CallAsync(
             MessageType.Report, new FrameWriter(), TimeSpan.FromSeconds(10), TestCluster.Limit);
+        answers.Set();
 
-        Assert.Equal(7, new BodyReader(answer).Int64());
+        Assert.Equal(7, new BodyReader(await call).Int64());
         Assert.Equal(1, lookups);
         Assert.False(onPool);
     }
