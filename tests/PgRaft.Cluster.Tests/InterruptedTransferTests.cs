@@ -66,7 +66,10 @@ public sealed class InterruptedTransferTests : ServerTest
 
         Assert.Equal(0, await joiner.ScalarAsync<long>("SELECT pgraft_get_applied_index()"));
         await cluster[1].StartAsync();
-        await cluster.LeaderAsync();
+        await Poll.UntilAsync(
+            "the leader leads again",
+            () => cluster[1].ScalarAsync<bool>("SELECT pgraft_is_leader()"),
+            Patience);
         await Task.WhenAll(
             NothingOrEverythingAsync(joiner), JoinsAsync(cluster, joiner, adding));
     }
