@@ -89,11 +89,7 @@ public sealed class RoundPacerTests
     [Fact]
     public async Task ALeadersCommitReturnsWhenTheNextRoundMayBegin()
     {
-        await using var fixture = await LeaderAsync();
-        Propose(fixture, 10);
-        _ = fixture.Engine.LastEntryIndex;
-        fixture.RoundClock.Pass(LongMs);
-        Propose(fixture, 2);
+        await using var fixture = await AtTheEndOfALongRoundAsync();
 
         var commit = fixture.Engine.CommitAsync(10, TestCluster.Limit).AsTask();
 
@@ -108,11 +104,7 @@ public sealed class RoundPacerTests
     [Fact]
     public async Task NobodyElseWaits()
     {
-        await using var fixture = await LeaderAsync();
-        Propose(fixture, 10);
-        _ = fixture.Engine.LastEntryIndex;
-        fixture.RoundClock.Pass(LongMs);
-        Propose(fixture, 2);
+        await using var fixture = await AtTheEndOfALongRoundAsync();
 
         fixture.Log.CloseTerm(1, closed: true);
         await fixture.Engine.CommitAsync(10, TestCluster.Limit).AsTask()
@@ -125,11 +117,16 @@ public sealed class RoundPacerTests
             .WaitAsync(TestCluster.Limit);
     }
 
-    private static async Task<LogFixture> LeaderAsync()
+    // Of a leader, with ten entries in it and two that came since.
+    private static async Task<LogFixture> AtTheEndOfALongRoundAsync()
     {
         var fixture = new LogFixture();
         fixture.Runtime = fixture.Runtime with { MaxBatchDelayMs = LongMs };
         await fixture.Log.ObserveTermAsync(1);
+        Propose(fixture, 10);
+        _ = fixture.Engine.LastEntryIndex;
+        fixture.RoundClock.Pass(LongMs);
+        Propose(fixture, 2);
         return fixture;
     }
 
