@@ -80,6 +80,11 @@ internal sealed class FaultRun : IAsyncDisposable
     /// them: whether appends are in the log is not known from there on.</summary>
     public int Unseen { get; private set; }
 
+    public int LostFrames => _network.Lost;
+
+    /// <summary>Frames that were delivered a second time, late.</summary>
+    public int LateFrames => _network.Replayed;
+
     public int MembershipChanges => _changes.Added + _changes.Removed;
 
     /// <summary>What the members logged.</summary>

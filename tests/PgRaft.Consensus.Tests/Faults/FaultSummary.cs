@@ -17,8 +17,9 @@ internal sealed class FaultSummary
     private int _changes;
     private int _unknown;
     private int _failed;
-
     private int _unseen;
+    private int _lostFrames;
+    private int _lateFrames;
     private TimeSpan _longestTakeover;
 
     /// <summary>Whether histories of runs that failed are kept.</summary>
@@ -86,7 +87,8 @@ internal sealed class FaultSummary
                 + $"refused), {_faults.Values.Sum()} faults, {_terms} leaders elected, {_changes} "
                 + $"membership changes, {_violations.Count} violations; at most "
                 + $"{_longestTakeover.TotalMilliseconds:F0} ms without a write for a hung disk; "
-                + $"{_unseen} log entries compacted unseen or after such");
+                + $"{_unseen} log entries compacted unseen or after such; {_lostFrames} frames "
+                + $"lost, {_lateFrames} delivered again");
             foreach (var (kind, count) in _faults)
             {
                 text.AppendLine(CultureInfo.InvariantCulture, $"  {count,6} {kind}");
@@ -109,6 +111,8 @@ internal sealed class FaultSummary
             _terms += run.Terms;
             _changes += run.MembershipChanges;
             _unseen += run.Unseen;
+            _lostFrames += run.LostFrames;
+            _lateFrames += run.LateFrames;
             _longestTakeover = _longestTakeover > run.LongestTakeover
                 ? _longestTakeover
                 : run.LongestTakeover;

@@ -1,6 +1,6 @@
 // The network between in-process members: every connection goes through a proxy that knows, from
-// the hello, who is calling whom, and passes whole frames, so that it can cut, delay, break off in
-// the middle of one, and deliver old ones late, one direction at a time.
+// the hello, who is calling whom, and passes whole frames, so that it can cut, delay, lose some,
+// break off in the middle of one, and deliver old ones late, one direction at a time.
 //
 // Each network has a loopback subnet of its own, so that runs do not meet: member j is dialled at
 // 127.a.b.j and listens at 127.a.b.(100+j), on one port that is no ephemeral one.
@@ -44,6 +44,9 @@ internal sealed class FaultyNetwork : IAsyncDisposable
     /// <summary>Old frames delivered late, on connections of their own.</summary>
     public int Replayed => _links.Values.Sum(l => l.Replayed);
 
+    /// <summary>Frames that got lost.</summary>
+    public int Lost => _links.Values.Sum(l => l.Lost);
+
     /// <summary>The host name peers dial for a member.</summary>
     public string HostOf(int nodeId) => $"{_subnet}.{nodeId}";
 
@@ -75,6 +78,11 @@ internal sealed class FaultyNetwork : IAsyncDisposable
 
     /// <summary>Frames from one member to another take this long.</summary>
     public void Delay(int from, int to, TimeSpan delay) => Of(from, to).Latency = delay;
+
+    /// <summary>One frame in so many from one to another gets lost, while those after it arrive:
+    /// more than TCP does, and what a peer with a defect might. None of a snapshot's transfer, whose
+    /// last answer may take minutes and is waited for as long.</summary>
+    public void Lose(int from, int to, int oneIn) => Of(from, to).LoseEvery = oneIn;
 
     /// <summary>The next frame from one to another breaks off, with its connection.</summary>
     public void BreakInFrame(int from, int to) => Of(from, to).BreakNextFrame();

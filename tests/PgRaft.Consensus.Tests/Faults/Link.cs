@@ -17,10 +17,17 @@ internal sealed class Link
     private volatile TaskCompletionSource? _cut;
     private int _breaks;
     private int _replayed;
+    private int _passed;
+    private int _lost;
 
     public TimeSpan Latency { get; set; }
 
+    /// <summary>0 = none.</summary>
+    public int LoseEvery { get; set; }
+
     public int Replayed => Volatile.Read(ref _replayed);
+
+    public int Lost => Volatile.Read(ref _lost);
 
     public void Cut()
     {
@@ -32,9 +39,23 @@ internal sealed class Link
 
     public bool TakeBreak() => Interlocked.Exchange(ref _breaks, 0) != 0;
 
+    // Whether this frame gets lost.
+    public bool Loses()
+    {
+        int every = LoseEvery;
+        if (every == 0 || Interlocked.Increment(ref _passed) % every != 0)
+        {
+            return false;
+        }
+
+        Interlocked.Increment(ref _lost);
+        return true;
+    }
+
     public void Heal()
     {
         Latency = TimeSpan.Zero;
+        LoseEvery = 0;
         Volatile.Write(ref _breaks, 0);
         Interlocked.Exchange(ref _cut, null)?.TrySetResult();
     }

@@ -178,6 +178,14 @@ internal sealed class Nemesis(
                 }
 
                 return "connections broken inside a frame";
+            case 2:
+                foreach (var peer in present)
+                {
+                    network.Lose(one.NodeId, peer.NodeId, _random.Next(2, 8));
+                    network.Lose(peer.NodeId, one.NodeId, _random.Next(2, 8));
+                }
+
+                return "lost requests and answers";
             default:
                 foreach (var peer in present.Where(p => p != one))
                 {

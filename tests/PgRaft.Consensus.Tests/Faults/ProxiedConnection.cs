@@ -23,6 +23,7 @@ internal sealed class ProxiedConnection(
     private const int AppendHeaderBytes = 36;
 
     private int _from;
+    private ChannelKind _kind;
 
     public bool Joins(int member) => member == nodeId || member == _from;
 
@@ -32,6 +33,7 @@ internal sealed class ProxiedConnection(
         byte[] hello = await ReadFrameAsync(caller, token);
         var greeting = Hello.Read(hello.AsMemory(FrameWriter.HeaderBytes));
         _from = greeting.NodeId;
+        _kind = greeting.Kind;
         var there = network.Of(_from, nodeId);
         there.Greeted(greeting.Kind, hello);
         await there.PassAsync(token);
@@ -137,6 +139,11 @@ internal sealed class ProxiedConnection(
             if (network.ForgesAcknowledgements && ForgedAnswer(frame) is { } forged)
             {
                 await from.SendAsync(forged, token);
+                continue;
+            }
+
+            if (_kind != ChannelKind.Snapshot && link.Loses())
+            {
                 continue;
             }
 

@@ -1,5 +1,6 @@
 // Disks that fail or fill up, compaction, and reset.
 using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Core;
 using Xunit;
 
@@ -98,6 +99,35 @@ public class LogFailureTests
         fixture.Reopen(130, 2);
         Assert.Equal((first, 200L), (fixture.Log.FirstIndex, fixture.Log.LastIndex));
         Assert.Equal(first - 1 <= 100 ? 1 : 2, fixture.Log.TermAt(first - 1));
+    }
+
+    // Through several segments, none of which could be made ready ahead: that thread deletes.
+    [Fact]
+    public async Task Entries_go_on_while_the_disk_takes_for_ever_to_delete_what_was_dropped()
+    {
+        using var release = new ManualResetEventSlim();
+        using var fixture = new LogFixture();
+        await fixture.AppendAsync(1, 200);
+        fixture.Disk.HoldDeletes = release;
+        try
+        {
+            await Task.Run(
+                () => fixture.Log.CompactPrefix(200), TestContext.Current.CancellationToken)
+                .WaitAsync(TestCluster.Limit);
+            long first = fixture.Log.FirstIndex;
+            Assert.InRange(first, 2, 200);
+            await fixture.AppendAsync(1, 200).WaitAsync(TestCluster.Limit);
+            Assert.Equal(400, fixture.Log.DurableIndex);
+            Assert.Equal(first, fixture.Log.Read(first).Index);
+            Assert.True(fixture.Disk.Exists(LogFixture.Segment(1)));
+        }
+        finally
+        {
+            release.Set();
+        }
+
+        fixture.Log.Dispose();
+        Assert.False(fixture.Disk.Exists(LogFixture.Segment(1)));
     }
 
     [Fact]

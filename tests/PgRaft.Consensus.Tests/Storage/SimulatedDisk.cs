@@ -63,6 +63,9 @@ internal sealed partial class SimulatedDisk : IStorageIo
     // Only syncs of files whose name contains this wait; empty = all.
     internal string HoldSyncsOf { get; set; } = "";
 
+    // When set, deleting a file waits for it.
+    internal ManualResetEventSlim? HoldDeletes { get; set; }
+
     // Every sync takes this much longer.
     internal TimeSpan SyncLatency { get; set; }
 
@@ -156,6 +159,7 @@ internal sealed partial class SimulatedDisk : IStorageIo
 
     public void Delete(string path)
     {
+        HoldDeletes?.Wait();
         lock (_gate)
         {
             Step();
