@@ -1,6 +1,7 @@
 // Founding by a call that ends before the node leads: the founding is on disk and goes on, so the
 // call must not say that nothing was changed.
 using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Tests.Storage;
 using PgRaft.Core;
 using Xunit;
 
@@ -56,70 +57,30 @@ public sealed class FoundingTests
         Assert.Same(node, await cluster.LeaderAsync());
     }
 
-    // The real disk, and something that happens when the founding has got its name.
-    private sealed class FoundingDisk(Action founded) : IStorageIo
+    // Something happens when the founding has got its name, and before the first entry is on disk.
+    private sealed class FoundingDisk(Action founded) : HookedIo
     {
-        private static readonly PhysicalIo Disk = PhysicalIo.Instance;
         private int _logSyncs;
 
         public Action? FirstEntryWritten { get; init; }
 
-        public IStorageFile Open(string path) => new LogFile(Disk.Open(path), this);
-
-        public IStorageFile OpenRead(string path) => Disk.OpenRead(path);
-
-        public IStorageFile Create(string path) => Disk.Create(path);
-
-        public IStorageFile CreateNew(string path) => Disk.CreateNew(path);
-
-        public IStorageFile OpenForeign(string path) => Disk.OpenForeign(path);
-
-        public void RenameNew(string source, string target) => Disk.RenameNew(source, target);
-
-        public void Rename(string source, string target)
+        protected override void Before(IoOperation operation, string path)
         {
-            Disk.Rename(source, target);
-            if (Path.GetFileName(target) == "founding")
-            {
-                founded();
-            }
-        }
-
-        public void Delete(string path) => Disk.Delete(path);
-
-        public IReadOnlyList<string> List(string directory) => Disk.List(directory);
-
-        public bool Exists(string path) => Disk.Exists(path);
-
-        public void CreateDirectory(string path) => Disk.CreateDirectory(path);
-
-        public void SyncDirectory(string path) => Disk.SyncDirectory(path);
-
-        private void BeforeSync()
-        {
-            if (Interlocked.Increment(ref _logSyncs) == 1)
+            bool isSegment = Path.GetFileName(Path.GetDirectoryName(path)) == "log"
+                && !SegmentFiles.IsTemporaryName(Path.GetFileName(path));
+            if (operation == IoOperation.Sync && isSegment
+                && Interlocked.Increment(ref _logSyncs) == 1)
             {
                 FirstEntryWritten?.Invoke();
             }
         }
 
-        private sealed class LogFile(IStorageFile file, FoundingDisk disk) : IStorageFile
+        protected override void After(IoOperation operation, string path)
         {
-            public string Path => file.Path;
-
-            public long Length => file.Length;
-
-            public int Read(long offset, Span<byte> buffer) => file.Read(offset, buffer);
-
-            public void Write(long offset, ReadOnlySpan<byte> data) => file.Write(offset, data);
-
-            public void Sync()
+            if (Path.GetFileName(path) == "founding")
             {
-                disk.BeforeSync();
-                file.Sync();
+                founded();
             }
-
-            public void Dispose() => file.Dispose();
         }
     }
 }

@@ -7,6 +7,7 @@ using PgRaft.Consensus.Apply;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Tests.Storage;
 using PgRaft.Core;
 
 namespace PgRaft.Consensus.Tests.Guards;
@@ -131,77 +132,5 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
         Gate.Dispose();
         SnapshotGate.Dispose();
         Directory.Delete(_directory, recursive: true);
-    }
-}
-
-/// <summary>Real files whose syncs wait while the gate is closed.</summary>
-internal sealed class GatedIo : IStorageIo, IDisposable
-{
-    private readonly ManualResetEventSlim _open = new(true);
-    private readonly TaskCompletionSource _syncWaits =
-        new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    /// <summary>Ends when a sync has come to the closed gate.</summary>
-    public Task SyncWaits => _syncWaits.Task;
-
-    public void Open() => _open.Set();
-
-    public void Close() => _open.Reset();
-
-    public void Dispose() => _open.Dispose();
-
-    public IStorageFile Open(string path) => new GatedFile(PhysicalIo.Instance.Open(path), Pass);
-
-    public IStorageFile OpenRead(string path) => PhysicalIo.Instance.OpenRead(path);
-
-    public IStorageFile Create(string path) =>
-        new GatedFile(PhysicalIo.Instance.Create(path), Pass);
-
-    public IStorageFile CreateNew(string path) =>
-        new GatedFile(PhysicalIo.Instance.CreateNew(path), Pass);
-
-    public IStorageFile OpenForeign(string path) => PhysicalIo.Instance.OpenForeign(path);
-
-    public void RenameNew(string source, string target) =>
-        PhysicalIo.Instance.RenameNew(source, target);
-
-    public void Rename(string source, string target) => PhysicalIo.Instance.Rename(source, target);
-
-    public void Delete(string path) => PhysicalIo.Instance.Delete(path);
-
-    public IReadOnlyList<string> List(string directory) => PhysicalIo.Instance.List(directory);
-
-    public bool Exists(string path) => PhysicalIo.Instance.Exists(path);
-
-    public void CreateDirectory(string path) => PhysicalIo.Instance.CreateDirectory(path);
-
-    public void SyncDirectory(string path) => PhysicalIo.Instance.SyncDirectory(path);
-
-    private void Pass()
-    {
-        if (!_open.IsSet)
-        {
-            _syncWaits.TrySetResult();
-            _open.Wait();
-        }
-    }
-
-    private sealed class GatedFile(IStorageFile file, Action pass) : IStorageFile
-    {
-        public string Path => file.Path;
-
-        public long Length => file.Length;
-
-        public int Read(long offset, Span<byte> buffer) => file.Read(offset, buffer);
-
-        public void Write(long offset, ReadOnlySpan<byte> data) => file.Write(offset, data);
-
-        public void Sync()
-        {
-            pass();
-            file.Sync();
-        }
-
-        public void Dispose() => file.Dispose();
     }
 }
