@@ -80,8 +80,8 @@ internal sealed class FaultyNetwork : IAsyncDisposable
     public void Delay(int from, int to, TimeSpan delay) => Of(from, to).Latency = delay;
 
     /// <summary>One frame in so many from one to another gets lost, while those after it arrive:
-    /// more than TCP does, and what a peer with a defect might. None of a snapshot's transfer, whose
-    /// last answer may take minutes and is waited for as long.</summary>
+    /// more than TCP does, and what a peer with a defect might. None of a snapshot's transfer,
+    /// whose last answer may take minutes and is waited for as long.</summary>
     public void Lose(int from, int to, int oneIn) => Of(from, to).LoseEvery = oneIn;
 
     /// <summary>The next frame from one to another breaks off, with its connection.</summary>
