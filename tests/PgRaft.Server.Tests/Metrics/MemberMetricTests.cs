@@ -26,7 +26,13 @@ public class MemberMetricTests
         await using var cluster = await HostCluster.StartAsync(
             isFounded: true, oneWay: TimeSpan.FromSeconds(roundTrip / 2));
         int leader = await cluster.WaitForLeaderAsync();
+        int[] others = [.. cluster.Running().Where(id => id != leader)];
 
+        // Nothing is on its way when the measurement begins.
+        await Scrape.PutAsync(cluster, leader, 1);
+        await Eventually.GetAsync(
+            () => Scrape.OfAsync(cluster, leader),
+            s => others.All(id => s[Scrape.Peer("lag_entries", id)] == 0), "the others have all");
         var putting = await Scrape.BeginAsync(cluster, leader);
         await Scrape.PutAsync(cluster, leader, puts);
         await putting.EndAsync();
@@ -39,7 +45,7 @@ public class MemberMetricTests
         Assert.InRange(
             putting.Of("pgraft_replication_duration_seconds_sum"), count * roundTrip,
             2 * putting.Seconds);
-        foreach (int id in cluster.Running().Where(id => id != leader))
+        foreach (int id in others)
         {
             string sample = Scrape.Peer("round_trip_seconds", id);
             await Eventually.GetAsync(
