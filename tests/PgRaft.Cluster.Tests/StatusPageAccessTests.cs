@@ -107,9 +107,10 @@ public sealed partial class StatusPageAccessTests : StatusPageTest
         foreach (var role in new[] { "figure", "img" })
         {
             var names = NamesOf(tree, role);
-            Assert.Equal(2, names.Length);
+            Assert.Equal(3, names.Length);
             Assert.Matches("^Mean time: ", names[0]);
             Assert.Matches("^Rate: [0-9.]+ a second; at most ", names[1]);
+            Assert.Matches("^Who led, as far as this node knew, for ", names[2]);
         }
 
         Assert.Matches("- status: .*Well: this node leads", tree);

@@ -124,6 +124,46 @@ public sealed class StatusPageTests : StatusPageTest
         Assert.Equal("the node started", view.History[^1]["Cause"]);
     }
 
+    // The times of the rows, and of the answer that the page shows, are what the band is made of.
+    [Fact]
+    public async Task The_band_is_as_long_as_each_led()
+    {
+        var cluster = await ClusterAsync(3);
+        var first = await cluster.LeaderAsync();
+        await first.KillAsync();
+        var second = await cluster.LeaderAsync();
+        await using var browser = await BrowserAsync(second);
+        var view = await PageView.UntilAsync(
+            browser.Page, "who led", v => v.Node.Count > 0 && v.Node["Role"] == "leader");
+
+        var parts = PartsOf(view, second.NodeId);
+        var all = parts.Sum(p => p.Ms);
+        var (without, run, longest) = (0.0, 0.0, 0.0);
+        foreach (var part in parts)
+        {
+            run = part.Kind == "none" ? run + part.Ms : 0;
+            without += part.Kind == "none" ? part.Ms : 0;
+            longest = Math.Max(longest, run);
+        }
+
+        Assert.Equal(
+            parts.Select(p => $"{p.Name}, {Span(p.Ms)}|{p.Kind}|{(p.Ms * 8 < all ? "" : p.Name)}"),
+            view.Led);
+        Assert.Equal(
+            $"Who led, as far as this node knew, for {Span(all)} until now: nobody for "
+            + $"{Span(without)}, at most {Span(longest)} at a time.",
+            view.LedText);
+        Assert.Contains(parts, p => p.Kind == "own");
+        Assert.Contains(
+            parts, p => p.Name.StartsWith($"node {first.NodeId},", StringComparison.Ordinal));
+
+        // Two pixels at least, so that no election is too short to be seen.
+        var width = view.LedWidths.Sum();
+        Assert.All(
+            parts.Zip(view.LedWidths),
+            p => Assert.InRange(p.Second, 2, Math.Max(2, p.First.Ms / all * width) + 0.1));
+    }
+
     // Only the leader measures how far the others are.
     [Fact]
     public async Task A_followers_page_says_what_it_does_not_know_of_the_others()
@@ -191,5 +231,39 @@ public sealed class StatusPageTests : StatusPageTest
         Assert.Equal(
             (PageView.Bytes(snapshotBytes), PageView.Bytes(logBytes + snapshotBytes)),
             (view.Log["Snapshot"], view.Log["On disk"]));
+    }
+
+    // Each leader of each term, oldest first, and how long.
+    private static List<(string Name, string Kind, double Ms)> PartsOf(PageView view, int node)
+    {
+        var rows = view.History.Reverse().ToArray();
+        var times = rows.Select(row => row["Time"])
+            .Append(view.Served[^1].GetProperty("time").GetString()!)
+            .Select(t => DateTimeOffset.Parse(t, CultureInfo.InvariantCulture)).ToArray();
+        var parts = new List<(string Name, string Kind, double Ms)>();
+        for (var i = 0; i < rows.Length; i++)
+        {
+            var leader = rows[i]["Leader"];
+            var kind = leader == "none known" ? "none" : leader == $"node {node}" ? "own" : "";
+            var name = $"{(kind == "none" ? "none" : leader)}, term {rows[i]["Term"]}";
+            var ms = (times[i + 1] - times[i]).TotalMilliseconds;
+            if (parts.Count > 0 && parts[^1].Name == name)
+            {
+                ms += parts[^1].Ms;
+                parts.RemoveAt(parts.Count - 1);
+            }
+
+            parts.Add((name, kind, ms));
+        }
+
+        return parts;
+    }
+
+    // As the page writes it; the test is over within a minute.
+    private static string Span(double ms)
+    {
+        return ms < 1000
+            ? string.Create(CultureInfo.InvariantCulture, $"{ms} ms")
+            : string.Create(CultureInfo.InvariantCulture, $"{ms / 1000:F1} s");
     }
 }

@@ -43,6 +43,9 @@ internal sealed record PageView
             node: terms("node"), log: terms("log"), members: rows("members"),
             note: $("follower-note").textContent,
             history: rows("history"),
+            led: [...$("led").children].map(e => [e.title, e.className, e.textContent].join("|")),
+            ledWidths: [...$("led").children].map(e => e.getBoundingClientRect().width),
+            ledText: $("led-text").textContent,
             findings: [...$("findings").children].map(f => f.textContent),
             rate: path("rate"), rateText: $("rate-text").textContent,
             proposed: $("proposed").textContent,
@@ -95,6 +98,14 @@ internal sealed record PageView
     public required string Note { get; init; }
 
     public required Dictionary<string, string>[] History { get; init; }
+
+    /// <summary>The parts of the band: title, kind and what stands in it.</summary>
+    public required string[] Led { get; init; }
+
+    /// <summary>In pixels.</summary>
+    public required double[] LedWidths { get; init; }
+
+    public required string LedText { get; init; }
 
     public required string[] Findings { get; init; }
 
