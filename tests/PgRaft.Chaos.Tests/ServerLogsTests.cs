@@ -30,7 +30,9 @@ public sealed class ServerLogsTests
         const string Text = "pgraft: [2040] core: a task failed that nobody waited for: A at line ";
         Assert.Equal(
             ["a task failed that nobody waited for: A at line N",
-                "a task failed that nobody waited for: A at line N"],
-            ServerLogs.StrangeIn($"ERROR:  {Text}17\nLOG:  else\nERROR:  {Text}18\n"));
+                "a task failed that nobody waited for: A at line N",
+                "The unexpected exception occurred: cannot open \"f\""],
+            ServerLogs.StrangeIn($"ERROR:  {Text}17\nLOG:  else\nERROR:  {Text}18\n"
+                + "ERROR:  The unexpected exception occurred: cannot open \"f\"\n"));
     }
 }

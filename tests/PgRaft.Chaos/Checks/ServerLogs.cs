@@ -54,7 +54,7 @@ internal sealed partial class ServerLogs(ChaosCluster cluster)
     private static partial Regex Wrong();
 
     [GeneratedRegex(
-        "a task failed that nobody waited for[^\n]{0,300}|The unexpected exception occurred: \\w+")]
+        "(a task failed that nobody waited for|The unexpected exception occurred: )[^\n]{0,300}")]
     private static partial Regex Odd();
 
     [GeneratedRegex("[0-9]+")]
