@@ -146,9 +146,18 @@ internal sealed class TestCluster : IAsyncDisposable
         },
         $"a put of {key} to be acknowledged");
 
+    /// <summary>Once all who are up know the same leader, and have promised it their vote.</summary>
     public async Task<(TestNode Leader, TestNode[] Followers)> RolesAsync()
     {
-        var leader = await LeaderAsync();
+        TestNode leader = null!;
+        await UntilAsync(
+            async () =>
+            {
+                leader = await LeaderAsync();
+                return Nodes.All(
+                    n => !n.IsUp || n.Node.Status.LeaderId == leader.Address.NodeId);
+            },
+            "all to know the leader");
         return (leader, [.. Nodes.Where(n => n.IsUp && n != leader)]);
     }
 

@@ -114,7 +114,9 @@ public sealed class RequestGuardTests
     [Fact]
     public async Task AVoterKeepsFaithWithItsLeader()
     {
-        await using var cluster = await TestCluster.FoundAsync(3);
+        await using var cluster = new TestCluster { ElectionTimeout = 1000 };
+        cluster.AddMany(3);
+        await cluster.StartAllAsync();
         var (_, followers) = await cluster.RolesAsync();
         long term = followers[0].Node.Status.Term;
         await using var channel = followers[0].CallAs(followers[1].Address.NodeId);
