@@ -146,7 +146,8 @@ internal sealed class TestCluster : IAsyncDisposable
         },
         $"a put of {key} to be acknowledged");
 
-    /// <summary>Once all who are up know the same leader, and have promised it their vote.</summary>
+    /// <summary>Once all who are up know the same leader, and have promised it their vote.
+    /// </summary>
     public async Task<(TestNode Leader, TestNode[] Followers)> RolesAsync()
     {
         TestNode leader = null!;
