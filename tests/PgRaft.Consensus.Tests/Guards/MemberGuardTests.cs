@@ -86,6 +86,116 @@ public sealed class MemberGuardTests
         Assert.Equal(3, member.Peer.Contact.MatchIndex(1));
     }
 
+    // Hazard 26: the engine may be in a round from before the removal, which needs its answer.
+    [Fact]
+    public async Task AMemberThatWasDisposedAnswersForAsLongAsARoundMayTake()
+    {
+        await using var peer = await FakePeer.StartAsync((_, answer, _) =>
+        {
+            answer.Int64(3).Byte((byte)HeartbeatResult.Replicated).Int64(7);
+            return ValueTask.CompletedTask;
+        });
+        await using var fixture = new LogFixture { ElectionTimeoutMs = 2000 };
+        var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+        var nothing = new LogRange(fixture.Log, 8, 7);
+
+        member.Dispose();
+
+        var result = await AppendAsync();
+        Assert.Equal(HeartbeatResult.ReplicatedWithLeaderTerm, result.Value.Result);
+        for (var clock = Stopwatch.StartNew(); ;)
+        {
+            try
+            {
+                await AppendAsync();
+                Assert.True(clock.Elapsed < TimeSpan.FromSeconds(30), "It never ends.");
+            }
+            catch (MemberUnavailableException)
+            {
+                break;
+            }
+        }
+
+        Task<Result<ReplicationStatus>> AppendAsync() =>
+            member.AppendEntriesAsync<EngineEntry, LogRange>(
+                3, nothing, 7, 3, 0, TestCluster.Limit);
+    }
+
+    // Hazard 35: the round of all members ends only when this call does.
+    [Fact]
+    public async Task ALongCatchUpGoesInPieces()
+    {
+        await using var fixture = new LogFixture();
+        var pace = TimeSpan.FromMilliseconds(fixture.ElectionTimeoutMs / 5.0);
+        await using var peer = await FakePeer.StartAsync(async (request, answer, token) =>
+        {
+            await Task.Delay(pace, token); // its pace
+            var body = new BodyReader(request.Body);
+            body.Int64();
+            long previous = body.Int64();
+            body.Int64();
+            body.Int64();
+            answer.Int64(1).Byte((byte)HeartbeatResult.Replicated).Int64(previous + body.Int32());
+        });
+        fixture.Log.ObserveTerm(1);
+        await fixture.ReceiveAsync(
+            [.. Enumerable.Range(1, 500).Select(i => LogFixture.Record(i, 1))]);
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+
+        await member.AppendEntriesAsync<EngineEntry, LogRange>(
+            1, new LogRange(fixture.Log, 1, 500), 0, 0, 0, TestCluster.Limit);
+
+        Assert.InRange(member.Peer.Contact.MatchIndex(1), 1, 499);
+        Assert.Equal(1, fixture.Nudges);
+    }
+
+    // Hazard 35: the peer takes for ever to say that it has the first one.
+    [Fact]
+    public async Task AVotersRoundDoesNotWaitForTheNextPieceOfASnapshot()
+    {
+        var held = new TaskCompletionSource();
+        await using var peer = await FakePeer.StartAsync(async (_, answer, token) =>
+        {
+            await held.Task.WaitAsync(token);
+            answer.Int64(3).Byte((byte)SnapshotAnswer.Accepted);
+        });
+        await using var fixture = new LogFixture { ElectionTimeoutMs = 600_000 };
+        fixture.Machine.Apply(1, 1, CommandEncoder.KvPut("k"u8, new byte[1000]));
+        fixture.Applier.WriteSnapshot(fixture.Machine.Capture());
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+
+        var result = await member.InstallSnapshotAsync(
+            3, new OutgoingSnapshot(1, 1, Stream.Null), 1,
+            DotNext.IO.IDataTransferObject.Empty, 0, TestCluster.Limit);
+
+        Assert.Equal(HeartbeatResult.UnsupportedVersion, result.Value);
+        Assert.Equal(0, member.Peer.Contact.MatchIndex(3));
+        held.SetResult();
+    }
+
+    // Hazard 44: whoever wins the next election begins without prejudice.
+    [Fact]
+    public async Task AMemberThatWasAwayIsAskedInTheNextTerm()
+    {
+        var thawed = new TaskCompletionSource();
+        await using var peer = await FakePeer.StartAsync(async (_, answer, token) =>
+        {
+            await thawed.Task.WaitAsync(token);
+            answer.Int64(4).Byte((byte)HeartbeatResult.Replicated).Int64(7);
+        });
+        await using var fixture = new LogFixture();
+        using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
+        var nothing = new LogRange(fixture.Log, 8, 7);
+        await Assert.ThrowsAsync<MemberUnavailableException>(
+            () => member.AppendEntriesAsync<EngineEntry, LogRange>(
+                3, nothing, 7, 3, 0, TestCluster.Limit));
+
+        thawed.SetResult();
+        var result = await member.AppendEntriesAsync<EngineEntry, LogRange>(
+            4, nothing, 7, 4, 0, TestCluster.Limit);
+        Assert.Equal(HeartbeatResult.ReplicatedWithLeaderTerm, result.Value.Result);
+    }
+
     // The first round that it counts in is the one that makes it a member: missing there, it would
     // cost a leader of two its leadership.
     [Fact]

@@ -2,6 +2,7 @@
 // whose entry another leader has replaced.
 //
 // Threading: one cluster a test. Failure: the deadline of a wait, with every node's state.
+using PgRaft.Consensus.Membership;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Core;
@@ -68,5 +69,22 @@ public sealed class MembershipGuardTests
         var error = await Assert.ThrowsAsync<PgraftException>(() => change);
         Assert.Equal(StatusCode.OutcomeUnknown, error.Code);
         Assert.True(node.Node.Membership.Active.Contains(3));
+    }
+
+    // Hazard 39, whichever is first: that the change ends, or that its entry is replaced.
+    [Fact]
+    public async Task AConfigurationThatWasReplacedHasBeenAppendedAllTheSame()
+    {
+        await using var fixture = new LogFixture();
+        fixture.Log.ObserveTerm(1);
+        long before = fixture.Log.OwnConfigurations;
+        Assert.NotNull(fixture.Log.ProposeConfiguration(
+            1, Configuration.Found(7, [new MemberAddress(1, "10.0.1.11", 7001)])));
+
+        fixture.Log.ObserveTerm(2);
+        await fixture.ReceiveAsync(LogFixture.Record(1, 2));
+
+        Assert.True(fixture.Configurations.Latest.Configuration.IsEmpty);
+        Assert.NotEqual(before, fixture.Log.OwnConfigurations);
     }
 }

@@ -182,10 +182,14 @@ public sealed class OutsiderGuardTests
         await using var leader = FakePeer.Call(cluster[1].Address, 2);
         await TellRemovedAsync(leader, 7);
 
+        // Who led it speaks against it, too, while that is known.
+        await cluster.UntilAsync(
+            () => cluster[1].Node.Status.LeaderId == 0, "the leader to be missed");
         var error = await Assert.ThrowsAsync<PgraftException>(
             () => cluster[1].Node.RecoverAloneAsync(TestCluster.Limit));
 
         Assert.Equal(StatusCode.WrongState, error.Code);
+        Assert.Contains("this node is not a member", error.Message, StringComparison.Ordinal);
         Assert.Equal(7, cluster[1].Node.Status.RemovedIndex);
     }
 

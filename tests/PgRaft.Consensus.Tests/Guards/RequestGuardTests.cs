@@ -65,16 +65,12 @@ public sealed class RequestGuardTests
     [InlineData(MessageType.Forward)]
     public async Task WhoBelongsToNoFoundingIsRefused(object type)
     {
-        await using var cluster = await TestCluster.FoundAsync(1);
-        var before = cluster[1].Node.Status;
-        await using var channel = FakePeer.Call(cluster[1].Address, 2, foundingId: 0);
-        var request = new FrameWriter()
-            .Int64(before.Term + 100).Int64(0).Int64(0).Int64(0).Int32(0);
-        var error = await Assert.ThrowsAsync<PeerUnavailableException>(
-            () => channel.CallAsync((MessageType)type, request, Patience, TestCluster.Limit));
-        Assert.True(error.RequestLeft);
-        Assert.Equal(before.Term, cluster[1].Node.Status.Term);
-        Assert.Equal(before.LastIndex, cluster[1].Node.Status.LastIndex);
+        await using var founded = await TestCluster.FoundAsync(1);
+        await RefusedWithoutFoundingAsync(founded[1], (MessageType)type);
+
+        // Nor are two of them a cluster.
+        await using var waiting = await WaitingNodeAsync();
+        await RefusedWithoutFoundingAsync(waiting[1], (MessageType)type);
     }
 
     [Fact]
@@ -373,6 +369,19 @@ public sealed class RequestGuardTests
             MessageType.SnapshotBegin, begin, Patience, TestCluster.Limit));
         body.Int64();
         Assert.Equal((byte)SnapshotAnswer.AlreadyThere, body.Byte());
+    }
+
+    private static async Task RefusedWithoutFoundingAsync(TestNode node, MessageType type)
+    {
+        var before = node.Node.Status;
+        await using var channel = FakePeer.Call(node.Address, 2, foundingId: 0);
+        var request = new FrameWriter()
+            .Int64(before.Term + 100).Int64(0).Int64(0).Int64(0).Int32(0);
+        var error = await Assert.ThrowsAsync<PeerUnavailableException>(
+            () => channel.CallAsync(type, request, Patience, TestCluster.Limit));
+        Assert.True(error.RequestLeft);
+        Assert.Equal(before.Term, node.Node.Status.Term);
+        Assert.Equal(before.LastIndex, node.Node.Status.LastIndex);
     }
 
     private static async Task<TestCluster> WaitingNodeAsync()

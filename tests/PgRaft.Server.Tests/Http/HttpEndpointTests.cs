@@ -147,8 +147,7 @@ public class HttpEndpointTests
             for (int i = 0; i < HttpEndpoint.MaxConnections; i++)
                 sockets.Add(host.Connect());
             Assert.StartsWith("HTTP/1.1 200 ", Ask(sockets[^1]), StringComparison.Ordinal);
-            using (var beyond = host.Connect())
-                Assert.Empty(HttpHost.ReadToEnd(beyond));
+            Assert.False(IsAnswered(host.Http.Port));
 
             sockets[0].Dispose();
             await Eventually.TrueAsync(() => IsAnswered(host.Http.Port), "there is room again");
