@@ -1,5 +1,5 @@
-// The founding is on disk once it is written, name and all: later syncs of its directory, of which a
-// start makes several, must not be what brings it there.
+// The founding is on disk once it is written, name and all: later syncs of its directory, of which
+// a start makes several, must not be what brings it there.
 using PgRaft.Consensus.Membership;
 using Xunit;
 
