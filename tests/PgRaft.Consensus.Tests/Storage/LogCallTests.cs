@@ -88,7 +88,7 @@ public class LogCallTests
 
         Task both = AppendTwiceAsync();
         held.Set();
-        await both.WaitAsync(TestCluster.Limit);
+        await both.WaitAsync(TestContext.Current.CancellationToken);
         Assert.False(wasDurable);
         Assert.Equal("two", fixture.Text(2));
     }
