@@ -5,8 +5,6 @@
 // Threading: one test at a time, on a server of its own. Failure: a frozen worker is thawed in any
 // case.
 
-using System.Diagnostics;
-using Npgsql;
 using PgRaft.Cluster.Tests.Harness;
 using PgRaft.Cluster.Tests.Support;
 
@@ -19,10 +17,8 @@ public sealed class CancelTests : ServerTest
     private const string SmallPut = "SELECT pgraft_kv_put('k', 'x')";
     private const string Unknown = "unknown";
 
-    private static readonly TimeSpan AtOnce = TimeSpan.FromSeconds(2);
-
     [Theory]
-    [InlineData(LargePut, "statement_timeout", false)]
+    [InlineData(LargePut, Backends.StatementTimeout, false)]
     [InlineData(LargePut, "pg_cancel_backend", false)]
     [InlineData(LargePut, "pg_terminate_backend", false)]
     [InlineData(SmallPut, "pg_cancel_backend", true)]
@@ -36,7 +32,7 @@ public sealed class CancelTests : ServerTest
             "SELECT pgraft_kv_put('k', 'before'); SET pgraft.request_timeout = '60s'");
         await using (await Freezer.ProcessesAsync(server.WorkerPid))
         {
-            var error = await EndedAsync(server, connection, put, means);
+            var error = await Backends.EndedAsync(server, connection, put, means);
             Assert.Equal(means == "pg_terminate_backend" ? "57P01" : "57014", error.SqlState);
             if (isUnknown)
             {
@@ -86,7 +82,7 @@ public sealed class CancelTests : ServerTest
         await using var connection = await server.OpenAsync();
         await using (await Freezer.ProcessesAsync(server.WorkerPid))
         {
-            var error = await EndedAsync(
+            var error = await Backends.EndedAsync(
                 server, connection, "SELECT pgraft_kv_get('k')", "pg_cancel_backend");
             Assert.Equal("57014", error.SqlState);
             Assert.DoesNotContain(Unknown, error.ToString(), StringComparison.Ordinal);
@@ -94,29 +90,5 @@ public sealed class CancelTests : ServerTest
 
         Assert.Equal(
             1_500_000, await connection.ScalarAsync<int>("SELECT length(pgraft_kv_get('k'))"));
-    }
-
-    // Runs a statement that cannot go on, ends it once it waits for the core; returns its error.
-    private static async Task<PostgresException> EndedAsync(
-        TestServer server, NpgsqlConnection connection, string statement, string means)
-    {
-        var backend = await connection.ScalarAsync<int>("SELECT pg_backend_pid()");
-        if (means == "statement_timeout")
-        {
-            await connection.ExecuteAsync("SET statement_timeout = '300ms'");
-        }
-
-        var clock = Stopwatch.StartNew();
-        var call = Assert.ThrowsAsync<PostgresException>(() => connection.ExecuteAsync(statement));
-        if (means != "statement_timeout")
-        {
-            await Backends.WaitsForCoreAsync(server, backend);
-            clock.Restart();
-            Assert.True(await server.ScalarAsync<bool>($"SELECT {means}($1)", backend));
-        }
-
-        var error = await call;
-        Assert.True(clock.Elapsed < AtOnce, $"{clock.Elapsed}");
-        return error;
     }
 }

@@ -75,7 +75,7 @@ public sealed class FoundingTests
             }
         }
 
-        protected override void After(IoOperation operation, string path)
+        protected override void Renamed(string path)
         {
             if (Path.GetFileName(path) == "founding")
             {

@@ -44,16 +44,10 @@ public sealed class MemberGuardTests
     public async Task AnEmptyAppendCountsIfTheEntryBeforeIsOfThisTerm(
         long lastTerm, HeartbeatResult expected)
     {
-        await using var peer = await FakePeer.StartAsync((_, answer, _) =>
-        {
-            answer.Int64(3).Byte((byte)HeartbeatResult.Replicated).Int64(7);
-            return ValueTask.CompletedTask;
-        });
+        await using var peer = await TakingPeerAsync(3, Task.CompletedTask);
         await using var fixture = new LogFixture();
         using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
-        var nothing = new LogRange(fixture.Log, 8, 7);
-        var result = await member.AppendEntriesAsync<EngineEntry, LogRange>(
-            3, nothing, 7, lastTerm, 0, TestCluster.Limit);
+        var result = await AppendNothingAsync(member, fixture, 3, lastTerm);
         Assert.Equal(expected, result.Value.Result);
         Assert.Equal([3L], fixture.Acknowledged);
     }
@@ -90,24 +84,19 @@ public sealed class MemberGuardTests
     [Fact]
     public async Task AMemberThatWasDisposedAnswersForAsLongAsARoundMayTake()
     {
-        await using var peer = await FakePeer.StartAsync((_, answer, _) =>
-        {
-            answer.Int64(3).Byte((byte)HeartbeatResult.Replicated).Int64(7);
-            return ValueTask.CompletedTask;
-        });
+        await using var peer = await TakingPeerAsync(3, Task.CompletedTask);
         await using var fixture = new LogFixture { ElectionTimeoutMs = 2000 };
         var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
-        var nothing = new LogRange(fixture.Log, 8, 7);
 
         member.Dispose();
 
-        var result = await AppendAsync();
+        var result = await AppendNothingAsync(member, fixture, 3);
         Assert.Equal(HeartbeatResult.ReplicatedWithLeaderTerm, result.Value.Result);
         for (var clock = Stopwatch.StartNew(); ;)
         {
             try
             {
-                await AppendAsync();
+                await AppendNothingAsync(member, fixture, 3);
                 Assert.True(clock.Elapsed < TimeSpan.FromSeconds(30), "It never ends.");
             }
             catch (MemberUnavailableException)
@@ -115,10 +104,6 @@ public sealed class MemberGuardTests
                 break;
             }
         }
-
-        Task<Result<ReplicationStatus>> AppendAsync() =>
-            member.AppendEntriesAsync<EngineEntry, LogRange>(
-                3, nothing, 7, 3, 0, TestCluster.Limit);
     }
 
     // Hazard 35: the round of all members ends only when this call does.
@@ -178,21 +163,14 @@ public sealed class MemberGuardTests
     public async Task AMemberThatWasAwayIsAskedInTheNextTerm()
     {
         var thawed = new TaskCompletionSource();
-        await using var peer = await FakePeer.StartAsync(async (_, answer, token) =>
-        {
-            await thawed.Task.WaitAsync(token);
-            answer.Int64(4).Byte((byte)HeartbeatResult.Replicated).Int64(7);
-        });
+        await using var peer = await TakingPeerAsync(4, thawed.Task);
         await using var fixture = new LogFixture();
         using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
-        var nothing = new LogRange(fixture.Log, 8, 7);
         await Assert.ThrowsAsync<MemberUnavailableException>(
-            () => member.AppendEntriesAsync<EngineEntry, LogRange>(
-                3, nothing, 7, 3, 0, TestCluster.Limit));
+            () => AppendNothingAsync(member, fixture, 3));
 
         thawed.SetResult();
-        var result = await member.AppendEntriesAsync<EngineEntry, LogRange>(
-            4, nothing, 7, 4, 0, TestCluster.Limit);
+        var result = await AppendNothingAsync(member, fixture, 4);
         Assert.Equal(HeartbeatResult.ReplicatedWithLeaderTerm, result.Value.Result);
     }
 
@@ -202,22 +180,15 @@ public sealed class MemberGuardTests
     public async Task AJoinerThatMissedARoundIsThereWhenItCounts()
     {
         var thawed = new TaskCompletionSource();
-        await using var peer = await FakePeer.StartAsync(async (_, answer, token) =>
-        {
-            await thawed.Task.WaitAsync(token);
-            answer.Int64(3).Byte((byte)HeartbeatResult.Replicated).Int64(7);
-        });
+        await using var peer = await TakingPeerAsync(3, thawed.Task);
         await using var fixture = new LogFixture { HasVoters = false };
         using var member = new RemoteMember(peer.Address, peer.Dial(), fixture);
-        var nothing = new LogRange(fixture.Log, 8, 7);
         await Assert.ThrowsAsync<MemberUnavailableException>(
-            () => member.AppendEntriesAsync<EngineEntry, LogRange>(
-                3, nothing, 7, 3, 0, TestCluster.Limit));
+            () => AppendNothingAsync(member, fixture, 3));
 
         thawed.SetResult();
         fixture.HasVoters = true;
-        var result = await member.AppendEntriesAsync<EngineEntry, LogRange>(
-            3, nothing, 7, 3, 0, TestCluster.Limit);
+        var result = await AppendNothingAsync(member, fixture, 3);
         Assert.Equal(HeartbeatResult.ReplicatedWithLeaderTerm, result.Value.Result);
     }
 
@@ -359,4 +330,18 @@ public sealed class MemberGuardTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(
             () => local.VoteAsync(1, 0, 0, TestCluster.Limit));
     }
+
+    // It has the first seven entries, and says so once it is thawed.
+    private static Task<FakePeer> TakingPeerAsync(long term, Task thawed) =>
+        FakePeer.StartAsync(async (_, answer, token) =>
+        {
+            await thawed.WaitAsync(token);
+            answer.Int64(term).Byte((byte)HeartbeatResult.Replicated).Int64(7);
+        });
+
+    // Behind the seventh entry, which is of the same term unless another one is given.
+    private static Task<Result<ReplicationStatus>> AppendNothingAsync(
+        RemoteMember member, LogFixture fixture, long term, long? lastTerm = null) =>
+        member.AppendEntriesAsync<EngineEntry, LogRange>(
+            term, new LogRange(fixture.Log, 8, 7), 7, lastTerm ?? term, 0, TestCluster.Limit);
 }

@@ -1,4 +1,5 @@
-// The machine's own disk, and what a test has to say before or after each of its operations.
+// The machine's own disk, and what a test has to say before each of its operations, and after a
+// rename.
 // Threading: as IStorageIo. Failure: the disk's, and what the hooks throw.
 using PgRaft.Consensus.Storage;
 
@@ -50,14 +51,14 @@ internal abstract class HookedIo : IStorageIo
     {
         Before(IoOperation.Rename, target);
         Disk.RenameNew(source, target);
-        After(IoOperation.Rename, target);
+        Renamed(target);
     }
 
     public void Rename(string source, string target)
     {
         Before(IoOperation.Rename, target);
         Disk.Rename(source, target);
-        After(IoOperation.Rename, target);
+        Renamed(target);
     }
 
     public void Delete(string path)
@@ -76,7 +77,7 @@ internal abstract class HookedIo : IStorageIo
     protected abstract void Before(IoOperation operation, string path);
 
     /// <summary>Once a file has its name.</summary>
-    protected virtual void After(IoOperation operation, string path)
+    protected virtual void Renamed(string path)
     {
     }
 
