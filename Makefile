@@ -40,7 +40,7 @@ endif
 RID := linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
 CORE := $(ARTIFACTS)/core/pgraft_core.so
 CORE_SOURCES = $(shell find $(TOP)/src $(TOP)/build \( -name bin -o -name obj \) -prune -o \
-	\( -name '*.cs' -o -name '*.csproj' -o -name '*.props' -o -name '*.targets' \) -print) \
+	\( -name '*.cs' -o -name '*.csproj' -o -name '*.props' -o -name '*.targets' -o -name '*.html' \) -print) \
 	$(wildcard $(TOP)/global.json $(TOP)/.editorconfig)
 # Major version, and a sum over the rest: two installations of one version share no objects.
 SHIM_DIR = $(ARTIFACTS)/shim/pg$(shell $(PG_CONFIG) --version 2>/dev/null | \

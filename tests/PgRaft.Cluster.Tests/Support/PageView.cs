@@ -38,7 +38,7 @@ internal sealed record PageView
             nodeKinds: kinds("node"), memberKinds: rowKinds("members"),
             findingKinds: [...$("findings").children]
               .map(f => (f.firstElementChild ?? f).className),
-            age: $("age").textContent,
+            age: $("age").textContent, shownAt: $("age").querySelector("time")?.dateTime ?? "",
             isOld: document.body.className === "old",
             node: terms("node"), log: terms("log"), members: rows("members"),
             note: $("follower-note").textContent,
@@ -86,6 +86,9 @@ internal sealed record PageView
     public required string[] FindingKinds { get; init; }
 
     public required string Age { get; init; }
+
+    /// <summary>The time of the answer that is shown; another may have been served since.</summary>
+    public required string ShownAt { get; init; }
 
     public required bool IsOld { get; init; }
 
