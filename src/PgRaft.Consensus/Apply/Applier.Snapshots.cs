@@ -115,12 +115,18 @@ internal sealed partial class Applier
         if (Interlocked.Exchange(ref _optionsChanged, 0) != 0
             && _snapshots.Current is { } snapshot)
         {
-            Compact(snapshot.Index);
+            Compact(snapshot);
         }
     }
 
-    private void Compact(long snapshotIndex) =>
-        _log.CompactPrefix(snapshotIndex - _options().MaxLogEntries);
+    // What is kept for a member is never more than the snapshot it would be sent instead.
+    private void Compact(SnapshotInfo snapshot)
+    {
+        long upTo = snapshot.Index - _options().MaxLogEntries;
+        _log.CompactPrefix(_log.DiskBytes > snapshot.TotalBytes
+            ? upTo
+            : Math.Min(upTo, Retention.First - 1));
+    }
 
     /// <summary>Writes a snapshot of an image of this state machine and compacts the log.</summary>
     /// <returns>Why there is none; null when there is, of this image or a newer one.</returns>
@@ -160,17 +166,18 @@ internal sealed partial class Applier
     private void WriteAndCompact(StateImage image)
     {
         long start = Stopwatch.GetTimestamp();
+        SnapshotInfo written;
         var (configurationIndex, configuration) = _configurations.At(image.AppliedIndex);
         using (var writer = _snapshots.CreateWriter(
             image.AppliedIndex, image.AppliedTerm, configurationIndex, configuration.Bytes.Span,
-            image.DataVersion))
+            image.DataVersion, _stopping.Token))
         {
             Core.Snapshots.SnapshotWriter.Write(writer.Content, image, _stopping.Token);
-            writer.Commit();
+            written = writer.Commit();
         }
 
         Meters.SnapshotWrite.RecordSince(start);
-        Compact(image.AppliedIndex);
+        Compact(written);
         LogWritten(
             _logger, image.AppliedIndex, (long)Stopwatch.GetElapsedTime(start).TotalMilliseconds);
     }

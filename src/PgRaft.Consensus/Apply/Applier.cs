@@ -69,6 +69,9 @@ internal sealed partial class Applier : IAsyncDisposable
     /// </summary>
     public long AppliedIndex => Volatile.Read(ref _appliedIndex);
 
+    /// <summary>What the log is to keep although a snapshot covers it.</summary>
+    public LogRetention Retention { get; } = new();
+
     /// <summary>Told of what was applied and of snapshots.</summary>
     public NodeMeters Meters { get; init; } = new();
 

@@ -97,5 +97,7 @@ internal sealed partial class EngineLog
             Failed?.Invoke(e);
             throw;
         }
+
+        Retention.EndAll();
     }
 }

@@ -87,6 +87,9 @@ internal sealed partial class EngineLog
     /// <summary>Decides when the leader's next round begins; by default at once.</summary>
     public RoundPacer Pacer { get; init; } = RoundPacer.None;
 
+    /// <summary>What the log is to keep although a snapshot covers it.</summary>
+    public LogRetention Retention => _applier.Retention;
+
     /// <summary>The log underneath, for reading.</summary>
     public SegmentedLog Records => _log;
 

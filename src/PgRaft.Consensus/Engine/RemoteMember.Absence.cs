@@ -36,6 +36,12 @@ internal sealed partial class RemoteMember
     // it.
     private void Missed(long term)
     {
+        // One that installs a snapshot may be silent for long.
+        if (Volatile.Read(ref _transfer) is null)
+        {
+            NeedsNoEntries();
+        }
+
         if (host.IsVoter(Address.NodeId))
         {
             Volatile.Write(ref _awayTerm, term);

@@ -1,10 +1,12 @@
-// A peer that gets a snapshot: each round looks how the transfer beside it goes.
+// A peer that gets a snapshot: each round looks how the transfer beside it goes. The entries after
+// the snapshot are kept from the transfer's beginning until the peer has them or is missed.
 //
 // Threading: one task at a time replicates to a member; cancelling from any thread.
 // Failure: MemberUnavailableException.
 using DotNext.IO;
 using DotNext.Net.Cluster;
 using DotNext.Net.Cluster.Consensus.Raft;
+using PgRaft.Consensus.Apply;
 using PgRaft.Consensus.Transport;
 
 namespace PgRaft.Consensus.Engine;
@@ -12,6 +14,7 @@ namespace PgRaft.Consensus.Engine;
 internal sealed partial class RemoteMember
 {
     private SnapshotTransfer? _transfer;
+    private LogRetention.Hold? _entriesAfterIt;
 
     /// <inheritdoc/>
     public override async Task<Result<HeartbeatResult>> InstallSnapshotAsync(
@@ -54,9 +57,18 @@ internal sealed partial class RemoteMember
     /// <inheritdoc/>
     public override ValueTask CancelPendingRequestsAsync()
     {
-        Interlocked.Exchange(ref _transfer, null)?.Dispose();
+        EndSnapshot();
         return ValueTask.CompletedTask;
     }
+
+    private void EndSnapshot()
+    {
+        Interlocked.Exchange(ref _transfer, null)?.Dispose();
+        NeedsNoEntries();
+    }
+
+    // The entries that follow the snapshot may go.
+    private void NeedsNoEntries() => Interlocked.Exchange(ref _entriesAfterIt, null)?.Dispose();
 
     // The one under way, or a new one. One task at a time replicates to a member.
     private SnapshotTransfer TransferOf(long term)
@@ -68,6 +80,8 @@ internal sealed partial class RemoteMember
         }
 
         var transfer = new SnapshotTransfer(peer, host, term);
+        var hold = host.Log.Retention.Keep(transfer.Index + 1);
+        Interlocked.Exchange(ref _entriesAfterIt, hold)?.Dispose();
         Interlocked.Exchange(ref _transfer, transfer)?.Dispose();
         return transfer;
     }

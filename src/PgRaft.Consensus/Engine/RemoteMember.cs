@@ -154,6 +154,7 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
 
             if (previous >= last)
             {
+                NeedsNoEntries();
                 return Replicated(result.Term, term, previous, previousTerm);
             }
 
@@ -177,7 +178,7 @@ internal sealed partial class RemoteMember(MemberAddress address, Peer peer, IMe
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
-            Interlocked.Exchange(ref _transfer, null)?.Dispose();
+            EndSnapshot();
             _ = CloseLaterAsync();
         }
 

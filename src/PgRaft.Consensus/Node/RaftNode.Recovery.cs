@@ -181,7 +181,7 @@ public sealed partial class RaftNode
         var alone = Configuration.Found(NewFoundingId(), [_options.Self]);
         var info = file.Info;
         using var writer = Disk.Snapshots.CreateWriter(
-            info.Index, info.Term, info.Index, alone.Bytes.Span, file.DataVersion);
+            info.Index, info.Term, info.Index, alone.Bytes.Span, file.DataVersion, token);
         file.CopyContent(writer.Content, token);
 
         // An invitation by the leader of another cluster: this node joins none any more.

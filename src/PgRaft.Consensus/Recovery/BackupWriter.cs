@@ -53,7 +53,7 @@ internal static class BackupWriter
         IStorageIo io, string temporary, string path, StateImage image, BackupInfo about,
         CancellationToken token)
     {
-        using var file = new SnapshotFile(io, temporary, isNew: true);
+        using var file = new SnapshotFile(io, temporary, isNew: true, token);
         file.Append(BackupFormat.EncodeHeader(about));
         using var content = new SnapshotContentWriter(file);
         Core.Snapshots.SnapshotWriter.Write(content, image, token);

@@ -93,11 +93,13 @@ public sealed class SnapshotStore
     /// <param name="configurationIndex">Index of the configuration in force there.</param>
     /// <param name="configuration">That configuration; copied. At most 1 MiB.</param>
     /// <param name="dataVersion">Data version of the content to come; 0 = not said.</param>
+    /// <param name="token">Cancelled, what is written no longer rests in between, for who is to end
+    /// it soon.</param>
     /// <exception cref="PgraftException"><see cref="StatusCode.IoError"/>,
     /// <see cref="StatusCode.DiskFull"/>.</exception>
     public SnapshotWriter CreateWriter(
         long index, long term, long configurationIndex, ReadOnlySpan<byte> configuration,
-        int dataVersion = 0)
+        int dataVersion, CancellationToken token)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(index);
         ArgumentOutOfRangeException.ThrowIfNegative(term);
@@ -108,7 +110,7 @@ public sealed class SnapshotStore
         {
             DataVersion = dataVersion,
         };
-        SnapshotFile file = NewFile();
+        SnapshotFile file = NewFile(token);
         try
         {
             return new SnapshotWriter(this, file, info);
@@ -134,7 +136,7 @@ public sealed class SnapshotStore
                 StatusCode.BadArgument, $"a snapshot cannot be {totalBytes} bytes long");
         }
 
-        return new SnapshotReceiver(this, NewFile(), index, term, totalBytes);
+        return new SnapshotReceiver(this, NewFile(default), index, term, totalBytes);
     }
 
     // Makes a finished file the current snapshot.
@@ -160,11 +162,11 @@ public sealed class SnapshotStore
     private string PathOf(long index, long term) =>
         Path.Combine(_directory, SnapshotFormat.NameOf(index, term));
 
-    private SnapshotFile NewFile()
+    private SnapshotFile NewFile(CancellationToken token)
     {
         long number = Interlocked.Increment(ref _temporaryFiles);
         return new SnapshotFile(
-            _io, Path.Combine(_directory, SnapshotFormat.TemporaryNameOf(number)));
+            _io, Path.Combine(_directory, SnapshotFormat.TemporaryNameOf(number)), token: token);
     }
 
     private Stream OpenCurrent(Func<IStorageFile, SnapshotInfo, Stream> open)

@@ -96,7 +96,8 @@ public abstract partial class NodePowerFailure
         var image = machine.Capture();
         var store = SnapshotStore.Open("/elsewhere", new SimulatedDisk());
         using (var writer = store.CreateWriter(
-            image.AppliedIndex, image.AppliedTerm, 1, configuration.Bytes.Span))
+            image.AppliedIndex, image.AppliedTerm, 1, configuration.Bytes.Span, 0,
+            TestContext.Current.CancellationToken))
         {
             Core.Snapshots.SnapshotWriter.Write(writer.Content, image);
             writer.Commit();

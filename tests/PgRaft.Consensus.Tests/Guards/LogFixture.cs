@@ -19,13 +19,18 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
     private readonly SnapshotStore _snapshots;
     private readonly Applier _applier;
 
-    public LogFixture()
+    public LogFixture(int segmentBytes = LogOptions.DefaultSegmentBytes)
     {
         Pacer = new RoundPacer(() => Runtime.MaxBatchDelayMs, RoundClock);
         var terms = TermStore.Open(_directory);
         _snapshots = SnapshotStore.Open(_directory, SnapshotGate);
-        _records = SegmentedLog.Open(
-            new LogOptions { Directory = Path.Combine(_directory, "log"), Io = Gate }, 0, 0);
+        var options = new LogOptions
+        {
+            Directory = Path.Combine(_directory, "log"),
+            SegmentBytes = segmentBytes,
+            Io = Gate,
+        };
+        _records = SegmentedLog.Open(options, 0, 0);
         _applier = new Applier(
             Machine, _records, _snapshots, Configurations, () => Runtime, NullLogger.Instance,
             e => Failure = e);

@@ -134,7 +134,9 @@ public class GoldenFileTests
     public void Snapshot_as_written()
     {
         var store = SnapshotStore.Open(Directory, _disk);
-        using (var writer = store.CreateWriter(0x3132, 0x4142, 0x3130, Members.Bytes.ToArray()))
+        using (var writer = store.CreateWriter(
+            0x3132, 0x4142, 0x3130, Members.Bytes.ToArray(), 0,
+            TestContext.Current.CancellationToken))
         {
             writer.Content.Write(State);
             writer.Commit();

@@ -68,7 +68,8 @@ public class SnapshotStoreTests
     {
         var disk = new SimulatedDisk();
         var store = SnapshotStore.Open(Directory, disk);
-        using (SnapshotWriter writer = store.CreateWriter(10, 1, 1, Voters))
+        using (SnapshotWriter writer = store.CreateWriter(
+            10, 1, 1, Voters, 0, TestContext.Current.CancellationToken))
         {
             writer.Content.Write(Content(100_000));
         }
@@ -368,7 +369,8 @@ public class SnapshotStoreTests
     private static SnapshotInfo Write(
         SnapshotStore store, long index, long term, byte[] content, int dataVersion = 0)
     {
-        using SnapshotWriter writer = store.CreateWriter(index, term, 7, Voters, dataVersion);
+        using SnapshotWriter writer = store.CreateWriter(
+            index, term, 7, Voters, dataVersion, TestContext.Current.CancellationToken);
         writer.Content.Write(content.AsSpan(0, content.Length / 2));
         foreach (byte[] piece in content.Skip(content.Length / 2).Chunk(1000))
         {

@@ -1,0 +1,91 @@
+// What a snapshot that is being written leaves of the disk to the log.
+using System.Diagnostics;
+using PgRaft.Consensus.Storage;
+using Xunit;
+
+namespace PgRaft.Consensus.Tests.Storage;
+
+public class SnapshotPaceTests
+{
+    private const int PieceBytes = 1024 * 1024;
+    private const int Pieces = 5;
+
+    [Fact]
+    public void It_is_synced_piece_by_piece_and_rests_as_long_as_that_took()
+    {
+        using var directory = new TemporaryDirectory();
+        var disk = new SlowDisk();
+        var store = SnapshotStore.Open(directory["snapshots"], disk);
+        using (var writer = store.CreateWriter(
+            1, 1, 0, "voters"u8, 0, TestContext.Current.CancellationToken))
+        {
+            writer.Content.Write(new byte[PieceBytes]);
+            for (int i = 0; i < Pieces; i++)
+            {
+                writer.Content.Write(new byte[PieceBytes]);
+            }
+
+            // A timer may be early by less than a tick of the clock.
+            Assert.Equal(Pieces, disk.Gaps.Count);
+            Assert.All(disk.Gaps, gap => Assert.True(
+                gap.TotalMilliseconds > SlowDisk.SyncMs - 1, $"rested {gap}"));
+            writer.Commit();
+        }
+
+        Assert.Equal(1, store.Current!.Index);
+    }
+
+    // A disk that stands still for long would otherwise stop the snapshot for as long again.
+    [Fact]
+    public void It_rests_a_quarter_of_a_second_at_most()
+    {
+        using var directory = new TemporaryDirectory();
+        var disk = new SlowDisk { ExtraMs = 3_000 };
+        var store = SnapshotStore.Open(directory["snapshots"], disk);
+        using var writer = store.CreateWriter(
+            1, 1, 0, "voters"u8, 0, TestContext.Current.CancellationToken);
+        writer.Content.Write(new byte[PieceBytes]);
+        writer.Content.Write(new byte[PieceBytes]);
+        Assert.InRange(disk.Gaps[^1].TotalMilliseconds, 249, 2_000);
+    }
+
+    [Fact]
+    public async Task Who_ends_it_does_not_wait_for_its_rest()
+    {
+        using var directory = new TemporaryDirectory();
+        var disk = new SlowDisk { ExtraMs = 3_000 };
+        var store = SnapshotStore.Open(directory["snapshots"], disk);
+        using var stopping = new CancellationTokenSource();
+        await stopping.CancelAsync();
+        using var writer = store.CreateWriter(1, 1, 0, "voters"u8, 0, stopping.Token);
+        writer.Content.Write(new byte[PieceBytes]);
+        writer.Content.Write(new byte[PieceBytes]);
+        Assert.InRange(disk.Gaps[^1].TotalMilliseconds, 0, 200);
+    }
+
+    // How long after each sync of a file it was next written to.
+    private sealed class SlowDisk : HookedIo
+    {
+        public const int SyncMs = 20;
+
+        private long _syncedAt;
+
+        public List<TimeSpan> Gaps { get; } = [];
+
+        public int ExtraMs { get; init; }
+
+        protected override void Before(IoOperation operation, string path)
+        {
+            if (operation == IoOperation.Sync)
+            {
+                SpinWait.SpinUntil(() => false, SyncMs + ExtraMs);
+                _syncedAt = Stopwatch.GetTimestamp();
+            }
+            else if (operation == IoOperation.Write && _syncedAt != 0)
+            {
+                Gaps.Add(Stopwatch.GetElapsedTime(_syncedAt));
+                _syncedAt = 0;
+            }
+        }
+    }
+}
