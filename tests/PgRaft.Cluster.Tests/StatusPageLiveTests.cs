@@ -108,7 +108,7 @@ public sealed partial class StatusPageLiveTests : StatusPageTest
         Assert.Equal(
             "No answer from the node (Failed to fetch); what is shown is old.", gone.Verdict);
         await server.StartAsync();
-        await PutAsync(server, 12, 12, 1);
+        await TestCluster.FirstWriteAsync(server, "key/012");
         var again = await PageView.UntilAsync(
             page, "twelve keys", v => v.Node["Keys"] == "12" && !v.IsOld
                 && Interruptions(v.Rate) > Interruptions(back.Rate));
