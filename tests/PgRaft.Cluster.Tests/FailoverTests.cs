@@ -12,6 +12,9 @@ namespace PgRaft.Cluster.Tests;
 public sealed class FailoverTests : ServerTest, IClassFixture<SharedCluster>
 {
     private static readonly TimeSpan FailoverLimit = TimeSpan.FromSeconds(2.5);
+
+    // Two candidates at the same moment wait for another election timeout, 2 s at most.
+    private static readonly TimeSpan TwoSplitVotes = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(1);
 
     private readonly TestCluster _cluster;
@@ -143,7 +146,7 @@ public sealed class FailoverTests : ServerTest, IClassFixture<SharedCluster>
             await _cluster.AgreedStateAsync();
         }
 
-        Within("failover", times, FailoverLimit);
+        Within("failover", times, FailoverLimit, TwoSplitVotes);
     }
 
     // From the call that starts a server to a node that follows.
@@ -166,14 +169,20 @@ public sealed class FailoverTests : ServerTest, IClassFixture<SharedCluster>
         Within("start to follower", times, StartLimit);
     }
 
-    // The 95th percentile counts; of fewer than twenty that is the longest.
-    private static void Within(string what, List<TimeSpan> times, TimeSpan limit)
+    // The 95th percentile counts. Fewer than twenty have none: the median does, and none may take
+    // more than the limit and what rarely comes on top.
+    private static void Within(
+        string what, List<TimeSpan> times, TimeSpan limit, TimeSpan rarely = default)
     {
         times.Sort();
+        var median = times[times.Count / 2];
         var percentile = times[(int)Math.Ceiling(times.Count * 0.95) - 1];
-        Note($"{what}: median {Milliseconds(times[times.Count / 2])}, 95th percentile "
+        Note($"{what}: median {Milliseconds(median)}, 95th percentile "
             + $"{Milliseconds(percentile)}, longest {Milliseconds(times[^1])} of {times.Count}");
-        Assert.True(percentile < limit, string.Join(", ", times));
+        var isWithin = times.Count < 20
+            ? median < limit && times[^1] < limit + rarely
+            : percentile < limit;
+        Assert.True(isWithin, string.Join(", ", times));
     }
 
     private static string Milliseconds(TimeSpan time)
