@@ -39,28 +39,32 @@ public class SnapshotPaceTests
     [Fact]
     public void It_rests_a_quarter_of_a_second_at_most()
     {
-        using var directory = new TemporaryDirectory();
-        var disk = new SlowDisk { ExtraMs = 3_000 };
-        var store = SnapshotStore.Open(directory["snapshots"], disk);
-        using var writer = store.CreateWriter(
-            1, 1, 0, "voters"u8, 0, TestContext.Current.CancellationToken);
-        writer.Content.Write(new byte[PieceBytes]);
-        writer.Content.Write(new byte[PieceBytes]);
-        Assert.InRange(disk.Gaps[^1].TotalMilliseconds, 249, 2_000);
+        var least = LeastGap(500, TestContext.Current.CancellationToken);
+        Assert.InRange(least.TotalMilliseconds, 249, 480);
     }
 
     [Fact]
     public async Task Who_ends_it_does_not_wait_for_its_rest()
     {
-        using var directory = new TemporaryDirectory();
-        var disk = new SlowDisk { ExtraMs = 3_000 };
-        var store = SnapshotStore.Open(directory["snapshots"], disk);
         using var stopping = new CancellationTokenSource();
         await stopping.CancelAsync();
-        using var writer = store.CreateWriter(1, 1, 0, "voters"u8, 0, stopping.Token);
-        writer.Content.Write(new byte[PieceBytes]);
-        writer.Content.Write(new byte[PieceBytes]);
-        Assert.InRange(disk.Gaps[^1].TotalMilliseconds, 0, 200);
+        var least = LeastGap(500, stopping.Token);
+        Assert.InRange(least.TotalMilliseconds, 0, 200);
+    }
+
+    // The least of several: the disk of a busy machine may be slow by itself.
+    private static TimeSpan LeastGap(int extraMs, CancellationToken token)
+    {
+        using var directory = new TemporaryDirectory();
+        var disk = new SlowDisk { ExtraMs = extraMs };
+        var store = SnapshotStore.Open(directory["snapshots"], disk);
+        using var writer = store.CreateWriter(1, 1, 0, "voters"u8, 0, token);
+        for (int i = 0; i < 4; i++)
+        {
+            writer.Content.Write(new byte[PieceBytes]);
+        }
+
+        return disk.Gaps.Min();
     }
 
     // How long after each sync of a file it was next written to.
