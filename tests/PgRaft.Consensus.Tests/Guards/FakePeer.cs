@@ -1,6 +1,7 @@
 // A member that answers as the test tells it, over real TCP; and a caller that speaks to a real
 // node. Threading: answers come from the listener's tasks. Failure: what the test's answer throws
 // closes the connection.
+using DotNext.Net.Cluster.Consensus.Raft;
 using Microsoft.Extensions.Logging.Abstractions;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Leadership;
@@ -40,6 +41,17 @@ internal sealed class FakePeer : IPeerHandler, IAsyncDisposable
     /// <summary>Never answers, like a frozen process.</summary>
     public static ValueTask Silent(Frame request, FrameWriter answer, CancellationToken token) =>
         new(Task.Delay(Timeout.Infinite, token));
+
+    /// <summary>Answers an append: it has the entries, and they are durable.</summary>
+    public static void Take(Frame append, FrameWriter answer)
+    {
+        var body = new BodyReader(append.Body);
+        long term = body.Int64();
+        long previous = body.Int64();
+        body.Int64();
+        body.Int64();
+        answer.Int64(term).Byte((byte)HeartbeatResult.Replicated).Int64(previous + body.Int32());
+    }
 
     public static Hello HelloOf(
         int nodeId, int targetId, string clusterId = "test", long foundingId = Founding) =>

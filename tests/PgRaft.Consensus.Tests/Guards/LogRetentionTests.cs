@@ -1,7 +1,6 @@
 // The log keeps what follows a snapshot that is on its way to a member, so that the member need not
 // be sent another one: how far, for how long, and not without end.
 using DotNext.Net.Cluster;
-using DotNext.Net.Cluster.Consensus.Raft;
 using PgRaft.Consensus.Engine;
 using PgRaft.Consensus.Storage;
 using PgRaft.Consensus.Tests.Cluster;
@@ -172,13 +171,7 @@ public sealed class LogRetentionTests
         {
             if (request.Type == MessageType.Append)
             {
-                var body = new BodyReader(request.Body);
-                body.Int64();
-                long previous = body.Int64();
-                body.Int64();
-                body.Int64();
-                answer.Int64(1).Byte((byte)HeartbeatResult.Replicated)
-                    .Int64(previous + body.Int32());
+                FakePeer.Take(request, answer);
                 return;
             }
 

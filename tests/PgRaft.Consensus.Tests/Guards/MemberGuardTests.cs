@@ -115,12 +115,7 @@ public sealed class MemberGuardTests
         await using var peer = await FakePeer.StartAsync(async (request, answer, token) =>
         {
             await Task.Delay(pace, token); // its pace
-            var body = new BodyReader(request.Body);
-            body.Int64();
-            long previous = body.Int64();
-            body.Int64();
-            body.Int64();
-            answer.Int64(1).Byte((byte)HeartbeatResult.Replicated).Int64(previous + body.Int32());
+            FakePeer.Take(request, answer);
         });
         fixture.Log.ObserveTerm(1);
         await fixture.ReceiveAsync(

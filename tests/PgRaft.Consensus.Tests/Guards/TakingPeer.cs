@@ -74,11 +74,7 @@ internal sealed class TakingPeer : IAsyncDisposable
                 answer.Int64(term).Byte(1);
                 return ValueTask.CompletedTask;
             case MessageType.Append:
-                long previous = body.Int64();
-                body.Int64();
-                body.Int64();
-                answer.Int64(term).Byte((byte)HeartbeatResult.Replicated)
-                    .Int64(previous + body.Int32());
+                FakePeer.Take(request, answer);
                 return ValueTask.CompletedTask;
             default:
                 throw new InvalidDataException($"Not expected: {request.Type}.");

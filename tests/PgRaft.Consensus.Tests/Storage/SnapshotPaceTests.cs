@@ -19,11 +19,7 @@ public class SnapshotPaceTests
         using (var writer = store.CreateWriter(
             1, 1, 0, "voters"u8, 0, TestContext.Current.CancellationToken))
         {
-            writer.Content.Write(new byte[PieceBytes]);
-            for (int i = 0; i < Pieces; i++)
-            {
-                writer.Content.Write(new byte[PieceBytes]);
-            }
+            WritePieces(writer, 1 + Pieces);
 
             // A timer may be early by less than a tick of the clock.
             Assert.Equal(Pieces, disk.Gaps.Count);
@@ -59,12 +55,16 @@ public class SnapshotPaceTests
         var disk = new SlowDisk { ExtraMs = extraMs };
         var store = SnapshotStore.Open(directory["snapshots"], disk);
         using var writer = store.CreateWriter(1, 1, 0, "voters"u8, 0, token);
-        for (int i = 0; i < 4; i++)
+        WritePieces(writer, 4);
+        return disk.Gaps.Min();
+    }
+
+    private static void WritePieces(SnapshotWriter writer, int pieces)
+    {
+        for (int i = 0; i < pieces; i++)
         {
             writer.Content.Write(new byte[PieceBytes]);
         }
-
-        return disk.Gaps.Min();
     }
 
     // How long after each sync of a file it was next written to.
