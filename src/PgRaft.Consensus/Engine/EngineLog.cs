@@ -110,7 +110,9 @@ internal sealed partial class EngineLog
         {
             Interlocked.Increment(ref _roundsBegun);
             Pacer.Begun();
-            return _log.LastIndex;
+            long last = _log.LastIndex;
+            _log.WriteGathered();
+            return last;
         }
     }
 
@@ -144,7 +146,7 @@ internal sealed partial class EngineLog
                 return null;
             }
 
-            long index = AppendOwn(term, EntryKind.Command, command);
+            long index = AppendOwn(term, EntryKind.Command, command, Pacer.WritersAreMany);
             pending = _applier.Register(index, term);
             Pacer.Appended(index);
         }
@@ -366,10 +368,11 @@ internal sealed partial class EngineLog
     }
 
     // As the leader of the term, called with _gate held.
-    private long AppendOwn(long term, EntryKind kind, ReadOnlySpan<byte> payload)
+    private long AppendOwn(
+        long term, EntryKind kind, ReadOnlySpan<byte> payload, bool gathers = false)
     {
         _ledTerm = term;
-        return _log.Append(term, kind, payload);
+        return _log.Append(term, kind, payload, gathers);
     }
 
     // Called with _gate held; the only place that moves the commit index.

@@ -7,7 +7,8 @@
 // there; no longer than the last round took, or pgraft.max_batch_delay; and not at all when a read
 // needs one.
 //
-// Threading: AfterRound and Appended under the log's lock; BeginNow from any thread. Failure: none.
+// Threading: AfterRound, WritersAreMany and Appended under the log's lock; BeginNow from any
+// thread. Failure: none.
 namespace PgRaft.Consensus.Engine;
 
 /// <summary>Decides when the next round begins.</summary>
@@ -40,6 +41,10 @@ internal sealed class RoundPacer : IDisposable
     /// <summary>Never waits.</summary>
     public static RoundPacer None { get; } = new(static () => 0, TimeProvider.System);
 
+    /// <summary>Whether the last round said so: the entries of the next one are worth one sync.
+    /// </summary>
+    public bool WritersAreMany { get; private set; }
+
     /// <summary>A round begins.</summary>
     public void Begun() => Volatile.Write(ref _began, _clock.GetTimestamp());
 
@@ -54,8 +59,8 @@ internal sealed class RoundPacer : IDisposable
         long wanted = (answered + queued + 1) / 2;
         int limitMs = _limitMs();
         bool isWantedNow = Interlocked.Exchange(ref _isWantedNow, 0) != 0;
-        if (isWantedNow || answered + queued < Many || queued == 0 || queued >= wanted
-            || limitMs == 0)
+        WritersAreMany = answered + queued >= Many;
+        if (isWantedNow || !WritersAreMany || queued == 0 || queued >= wanted || limitMs == 0)
         {
             return null;
         }

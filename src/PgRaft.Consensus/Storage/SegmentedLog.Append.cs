@@ -15,11 +15,14 @@ public sealed partial class SegmentedLog
     /// <param name="term">Not less than the last entry's.</param>
     /// <param name="kind">What the payload is.</param>
     /// <param name="payload">Copied. At most <see cref="LogOptions.MaxPayloadBytes"/>.</param>
+    /// <param name="gathers">It need not be written before <see cref="WriteGathered"/> is called or
+    /// somebody waits for it.</param>
     /// <returns>The entry's index.</returns>
     /// <exception cref="InvariantViolatedException">The term goes back.</exception>
     /// <exception cref="PgraftException">Storage has failed, or the log is closed;
     /// <see cref="StatusCode.TooLarge"/>.</exception>
-    public long Append(long term, EntryKind kind, ReadOnlySpan<byte> payload)
+    public long Append(
+        long term, EntryKind kind, ReadOnlySpan<byte> payload, bool gathers = false)
     {
         RequireSize(payload.Length);
         byte[] copy = payload.ToArray();
@@ -31,7 +34,8 @@ public sealed partial class SegmentedLog
             index = _lastIndex + 1;
             Invariants.TermsInOrder(index, term, _terms.TermAt(_lastIndex));
             AddLast(new LogRecord(index, term, kind, copy));
-            wasIdle = TakeIdle();
+            _gathersFrom = gathers ? Math.Min(_gathersFrom, index) : NothingGathers;
+            wasIdle = !gathers && TakeIdle();
         }
 
         WakeIf(wasIdle);
@@ -67,6 +71,7 @@ public sealed partial class SegmentedLog
 
             LogRecord first = records[0];
             Invariants.TermsInOrder(first.Index, first.Term, _terms.TermAt(first.Index - 1));
+            _gathersFrom = NothingGathers;
             CutFrom(first.Index);
             var copies = new PayloadCopies(records);
             foreach (ref readonly LogRecord record in records)

@@ -1,5 +1,6 @@
 // The writer: everything queued so far, up to 4 MiB or the end of the segment, in one write and one
-// sync; then the next. While it syncs, the next batch gathers.
+// sync; then the next. While it syncs, the next batch gathers; a leader's until its round begins
+// (SegmentedLog.Gathering.cs).
 //
 // Threading: runs on its own thread, between calls of others (SegmentedLog.Calls.cs). It alone
 // touches the newest segment's End, the buffer and the files; entries are taken and results
@@ -141,7 +142,7 @@ public sealed partial class SegmentedLog
             return Work.Reset;
         }
 
-        return _nextToWrite <= _lastIndex ? TakeBatch() : null;
+        return _nextToWrite <= _lastIndex && _nextToWrite < _gathersFrom ? TakeBatch() : null;
     }
 
     // Called with _gate held by who made work. Whether the writer sleeps; the caller then wakes it,

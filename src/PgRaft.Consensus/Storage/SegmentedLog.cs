@@ -144,6 +144,11 @@ public sealed partial class SegmentedLog : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">There is no such entry.</exception>
     public ValueTask WaitDurableAsync(long index, bool continueOnWriter = false)
     {
+        if (index >= Volatile.Read(ref _gathersFrom))
+        {
+            WriteGathered();
+        }
+
         if (MayWriteHere())
         {
             WriteUntilDurable(index);
@@ -231,6 +236,7 @@ public sealed partial class SegmentedLog : IDisposable
             }
 
             _closing = true;
+            _gathersFrom = NothingGathers;
             wasIdle = TakeIdle();
         }
 
@@ -274,6 +280,7 @@ public sealed partial class SegmentedLog : IDisposable
         _nextToWrite = baseIndex + 1;
         _inFlightEnd = Superseded;
         _pendingCut = NoCut;
+        _gathersFrom = NothingGathers;
         _waiters.CompleteElsewhere(baseIndex);
         _waiters.FailFrom(baseIndex + 1, Replaced);
         Volatile.Write(ref _durableIndex, baseIndex);

@@ -117,6 +117,37 @@ public sealed class RoundPacerTests
             .WaitAsync(TestCluster.Limit);
     }
 
+    // They cannot be committed before the round that carries them; each would have a sync of its
+    // own, and few with it.
+    [Fact]
+    public async Task TheEntriesOfManyWritersAreWrittenWhenTheirRoundBegins()
+    {
+        await using var fixture = await AtTheEndOfALongRoundAsync();
+        var commit = fixture.Engine.CommitAsync(10, TestCluster.Limit).AsTask();
+        await fixture.Log.Records.WaitDurableAsync(12);
+
+        Propose(fixture, 2);
+        await Storage.LogFixture.NotWrittenAfterAsync(fixture.Log.Records, 12);
+
+        Assert.Equal(14, fixture.Engine.LastEntryIndex);
+        await Storage.LogFixture.WrittenAsync(fixture.Log.Records, 14);
+        Propose(fixture, 2);
+        await commit.WaitAsync(TestCluster.Limit);
+    }
+
+    // On few the followers' syncs would wait for nothing.
+    [Fact]
+    public async Task TheEntryOfOneAmongFewIsWrittenAtOnce()
+    {
+        await using var fixture = new LogFixture();
+        await fixture.Log.ObserveTermAsync(1);
+        Propose(fixture, 6);
+        await fixture.Engine.CommitAsync(6, TestCluster.Limit);
+
+        Propose(fixture, 1);
+        await Storage.LogFixture.WrittenAsync(fixture.Log.Records, 7);
+    }
+
     // Of a leader, with ten entries in it and two that came since.
     private static async Task<LogFixture> AtTheEndOfALongRoundAsync()
     {

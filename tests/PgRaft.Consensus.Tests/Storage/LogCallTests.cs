@@ -1,6 +1,5 @@
 // Calls on the thread that writes the log: what they append is on disk before they go on.
 using PgRaft.Consensus.Storage;
-using PgRaft.Consensus.Tests.Cluster;
 using PgRaft.Core;
 using Xunit;
 
@@ -12,7 +11,7 @@ public class LogCallTests
     public async Task A_call_writes_what_it_waits_for()
     {
         using var fixture = new LogFixture();
-        await OnWriterAsync(fixture.Log, () =>
+        await fixture.OnWriterAsync(() =>
         {
             int syncs = fixture.Disk.Syncs;
             fixture.Log.AppendRange([LogFixture.Entry(1, 1), LogFixture.Entry(2, 1)]);
@@ -30,7 +29,7 @@ public class LogCallTests
     {
         using var fixture = new LogFixture();
         string large = new('a', LogOptions.MinSegmentBytes / 3);
-        await OnWriterAsync(fixture.Log, () =>
+        await fixture.OnWriterAsync(() =>
         {
             fixture.Log.AppendRange(
                 [.. Enumerable.Range(1, 8).Select(i => LogFixture.Entry(i, 1, large))]);
@@ -51,14 +50,14 @@ public class LogCallTests
         var failures = new List<Exception>();
         fixture.Log.Failed = failures.Add;
         fixture.Disk.FailSync = fixture.Disk.Syncs + 1;
-        await OnWriterAsync(fixture.Log, () =>
+        await fixture.OnWriterAsync(() =>
         {
             fixture.Log.AppendRange([LogFixture.Entry(1, 1)]);
             Assert.Equal(
                 StatusCode.IoError,
                 Assert.Throws<PgraftException>(() => IsDurable(fixture.Log, 1)).Code);
         });
-        await OnWriterAsync(fixture.Log, () => Assert.Equal(
+        await fixture.OnWriterAsync(() => Assert.Equal(
             StatusCode.IoError,
             Assert.Throws<PgraftException>(
                 () => fixture.Log.AppendRange([LogFixture.Entry(1, 1)])).Code));
@@ -99,7 +98,7 @@ public class LogCallTests
     {
         using var fixture = new LogFixture();
         fixture.Log.Dispose();
-        await OnWriterAsync(fixture.Log, () => Assert.Equal(
+        await fixture.OnWriterAsync(() => Assert.Equal(
             StatusCode.Stopping,
             Assert.Throws<PgraftException>(
                 () => fixture.Log.AppendRange([LogFixture.Entry(1, 1)])).Code));
@@ -111,7 +110,7 @@ public class LogCallTests
         using var fixture = new LogFixture();
         fixture.Disk.FailSync = fixture.Disk.Syncs + 1;
         var calls = Enumerable.Range(0, 20)
-            .Select(_ => OnWriterAsync(fixture.Log, () => fixture.Log.Append(
+            .Select(_ => fixture.OnWriterAsync(() => fixture.Log.Append(
                 1, EntryKind.Command, "x"u8)))
             .ToList();
         foreach (var call in calls)
@@ -129,23 +128,4 @@ public class LogCallTests
 
     private static bool IsDurable(SegmentedLog log, long index) =>
         log.WaitDurableAsync(index).AsTask().IsCompletedSuccessfully;
-
-    private static Task OnWriterAsync(SegmentedLog log, Action body)
-    {
-        return RunAsync().WaitAsync(TestCluster.Limit);
-
-        async Task RunAsync()
-        {
-            await log.OnWriter();
-            try
-            {
-                body();
-            }
-            finally
-            {
-                // The test goes on elsewhere: it closes the log, which waits for the writer.
-                await Task.Yield();
-            }
-        }
-    }
 }

@@ -1,6 +1,8 @@
 // A log on a simulated disk, with the shorthand the tests read by.
 using System.Text;
 using PgRaft.Consensus.Storage;
+using PgRaft.Consensus.Tests.Cluster;
+using Xunit;
 
 namespace PgRaft.Consensus.Tests.Storage;
 
@@ -45,6 +47,50 @@ internal sealed class LogFixture : IDisposable
         Log.Dispose();
         Disk = disk ?? Disk;
         Log = SegmentedLog.Open(LogModel.OptionsOn(Disk), baseIndex, baseTerm);
+    }
+
+    // Between two batches, on the thread that writes.
+    internal Task OnWriterAsync(Action body) => OnWriterAsync(Log, body);
+
+    internal static Task OnWriterAsync(SegmentedLog log, Action body)
+    {
+        return RunAsync().WaitAsync(TestCluster.Limit);
+
+        async Task RunAsync()
+        {
+            await log.OnWriter();
+            try
+            {
+                body();
+            }
+            finally
+            {
+                // The test goes on elsewhere: it closes the log, which waits for the writer.
+                await Task.Yield();
+            }
+        }
+    }
+
+    // Becomes durable without anybody waiting for it.
+    internal static async Task WrittenAsync(SegmentedLog log, long index)
+    {
+        var limit = TestCluster.Limit;
+        while (log.DurableIndex < index)
+        {
+            limit.ThrowIfCancellationRequested();
+            await OnWriterAsync(log, static () => { });
+        }
+
+        Assert.Equal(index, log.DurableIndex);
+    }
+
+    // Stays the last that is durable, however often the writer looks for work.
+    internal static async Task NotWrittenAfterAsync(SegmentedLog log, long index)
+    {
+        for (int i = 0; i < 10; i++)
+        {
+            await OnWriterAsync(log, () => Assert.Equal(index, log.DurableIndex));
+        }
     }
 
     public void Dispose() => Log.Dispose();

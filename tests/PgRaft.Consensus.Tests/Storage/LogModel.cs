@@ -115,7 +115,10 @@ internal sealed class LogModel(SimulatedDisk disk, Random random)
         {
             LogRecord record = NewRecord(LastIndex() + 1);
             Push(record);
-            Assert.Equal(record.Index, log.Append(record.Term, record.Kind, record.Payload.Span));
+            bool gathers = random.Next(2) == 0;
+            Assert.Equal(
+                record.Index,
+                log.Append(record.Term, record.Kind, record.Payload.Span, gathers));
         }
     }
 
