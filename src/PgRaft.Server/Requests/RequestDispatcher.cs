@@ -64,6 +64,7 @@ internal sealed class RequestDispatcher(
         response.Begin(header.RequestId);
         if (!counters.TryEnter())
         {
+            meters.Refused(header.Code, isForwarded: forwarded is not null);
             response.Error(TooMany());
             return response.Finish();
         }

@@ -40,15 +40,18 @@ internal sealed class RequestMeters
     public void Answered(
         RequestContext context, RequestOutcome outcome, long startTimestamp)
     {
-        if (context.IsForwarded)
-        {
-            Forwarded.Increment();
-            return;
-        }
-
-        _counts[Slot(context.Header.Code, outcome)].Increment();
-        (context.IsWrite ? Writes : Reads).RecordSince(startTimestamp);
+        Count(context.Header.Code, context.IsForwarded, outcome);
+        if (!context.IsForwarded)
+            (context.IsWrite ? Writes : Reads).RecordSince(startTimestamp);
     }
+
+    /// <summary>Counts a request that was refused before it was looked at; it took no time.
+    /// </summary>
+    public void Refused(RequestCode code, bool isForwarded) =>
+        Count(code, isForwarded, RequestOutcome.Error);
+
+    private void Count(RequestCode code, bool isForwarded, RequestOutcome outcome) =>
+        (isForwarded ? Forwarded : _counts[Slot(code, outcome)]).Increment();
 
     private static int Slot(RequestCode code, RequestOutcome outcome) =>
         ((int)code is > 0 and < Codes ? (int)code * Outcomes : 0) + (int)outcome;

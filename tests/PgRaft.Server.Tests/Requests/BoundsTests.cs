@@ -1,4 +1,8 @@
+using Microsoft.Extensions.Logging.Abstractions;
+
+using PgRaft.Core;
 using PgRaft.Server.Logging;
+using PgRaft.Server.Protocol;
 using PgRaft.Server.Requests;
 using PgRaft.Server.Tests.Fakes;
 
@@ -22,6 +26,29 @@ public class BoundsTests
         counters.Leave();
         Assert.False(counters.IsFull);
         Assert.Equal((1, 1L, 3), (counters.Pending, counters.Processed, changes));
+    }
+
+    // None is looked at beyond the bound, so none of the handlers is needed.
+    [Fact]
+    public async Task A_request_beyond_the_bound_counts_as_answered_with_an_error()
+    {
+        var meters = new RequestMeters();
+        var budget = new MemoryBudget(Wire.MaxFrameBytes);
+        var dispatcher = new RequestDispatcher(
+            null!, null!, null!, null!, null!, new RequestCounters(0), meters, budget,
+            NullLogger.Instance, TestContext.Current.CancellationToken);
+        using var response = new ResponseBuilder(budget);
+        byte[] frame = new byte[Wire.LengthBytes + Wire.HeaderBytes];
+        new RequestHeader(RequestCode.KvPut, 0, 7, 1000, 0).Write(frame, 0);
+
+        var answer = ForwardedResponse.Read(
+            await dispatcher.ExecuteAsync(
+                frame.AsMemory(Wire.LengthBytes), response, _ => default,
+                TestContext.Current.CancellationToken));
+
+        Assert.Equal(StatusCode.Busy, answer.Status);
+        Assert.Equal(1, meters.Count(RequestCode.KvPut, RequestOutcome.Error));
+        Assert.Equal(0, meters.Writes.Count);
     }
 
     [Fact]
