@@ -114,7 +114,10 @@ internal sealed partial class PeerRequests(RaftNode node, NodeOptions options, i
         int sender, BodyReader body, FrameWriter answer, CancellationToken token)
     {
         var result = new Result<PreVoteResult> { Term = node.Log.Term };
-        if (MayVote())
+
+        // Hazard 47: the vote itself needs the disk. Without it elections would follow one another
+        // that nobody can win, each of which puts off whoever could.
+        if (MayVote() && !node.DiskStandsStill)
         {
             long term = body.Int64();
             long lastIndex = body.Int64();

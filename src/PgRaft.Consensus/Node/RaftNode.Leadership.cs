@@ -113,7 +113,8 @@ public sealed partial class RaftNode
 
     // Hazard 38: heartbeats need no disk. A leader whose disk hangs without an error would lead on,
     // lease and all, and commit nothing.
-    private bool DiskStandsStill => Disk.Log.BusyMs > _options.ElectionTimeoutMs * 2L;
+    internal bool DiskStandsStill =>
+        Math.Max(Disk.Log.BusyMs, Disk.Terms.BusyMs) > _options.ElectionTimeoutMs * 2L;
 
     /// <summary>Whether this node leads and no other can.</summary>
     internal bool HoldsLease => View.Tenure is not null

@@ -29,6 +29,7 @@ public sealed class TermStore
     private long _term;
     private int _votedFor;
     private int _faithMs;
+    private long _busySince;
 
     private TermStore(IStorageIo io, string path)
     {
@@ -46,6 +47,12 @@ public sealed class TermStore
     /// <summary>For how long after a leader's sign of life this voter has last promised to vote for
     /// nobody else, in milliseconds; 0 = not said yet.</summary>
     public int FaithMs => Volatile.Read(ref _faithMs);
+
+    /// <summary>How long the disk has had the newest term or vote in hand, in milliseconds; 0 when
+    /// it has none.</summary>
+    public long BusyMs => Volatile.Read(ref _busySince) is var since and > 0
+        ? Environment.TickCount64 - since
+        : 0;
 
     /// <summary>Term and vote as of one moment.</summary>
     public (long Term, int VotedFor) Current
@@ -134,6 +141,7 @@ public sealed class TermStore
     private void WriteThrough(byte[] content)
     {
         bool staged = false;
+        Volatile.Write(ref _busySince, Math.Max(Environment.TickCount64, 1));
         try
         {
             string temporary = AtomicFile.Stage(_io, _path, content);
@@ -144,6 +152,10 @@ public sealed class TermStore
         {
             _failure = e;
             throw;
+        }
+        finally
+        {
+            Volatile.Write(ref _busySince, 0);
         }
     }
 

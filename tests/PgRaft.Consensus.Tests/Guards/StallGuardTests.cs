@@ -1,6 +1,6 @@
-// Hazards 35, 38 and 44: a disk that hangs without an error, and a snapshot that takes long, must
-// not keep a majority that could go on from going on; nor may a member that is long dead keep a
-// leader from heartbeats, or from noticing that it has no majority.
+// Hazards 35, 38, 44 and 47: a disk that hangs without an error, and a snapshot that takes long,
+// must not keep a majority that could go on from going on; nor may a member that is long dead keep
+// a leader from heartbeats, or from noticing that it has no majority.
 using System.Diagnostics;
 using System.Text;
 using PgRaft.Consensus.Tests.Cluster;
@@ -69,6 +69,73 @@ public sealed class StallGuardTests
             $"^the disk of node {leader.Address.NodeId} has not finished a write for [0-9]+ ms: "
             + $"leadership of term {term} is given up$",
             Assert.Single(cluster.Said(DiskStandsStill)));
+    }
+
+    // Of four members one has an entry more than the others and is cut off, and another one's disk
+    // hangs in the write of a term. The two that are left need a third vote, which they cannot
+    // have; the first needs theirs, and nobody puts it off.
+    [Fact]
+    public async Task WhoCannotVoteAgreesToNoElection()
+    {
+        await using var network = new FaultyNetwork();
+        await using var cluster = new TestCluster { Network = network };
+        var disks = new Dictionary<TestNode, SimulatedDisk>();
+        for (int id = 1; id <= 4; id++)
+        {
+            var disk = new SimulatedDisk { HoldSyncsOf = "term" };
+            var node = cluster.Add(cluster.Prepare(id, disk, TimeProvider.System, founding: true));
+            disks.Add(node, disk);
+        }
+
+        await cluster.StartAllAsync();
+        var (leader, followers) = await cluster.RolesAsync();
+        var hung = followers[0];
+        using var running = new ManualResetEventSlim();
+        disks[hung].HoldSyncs = running;
+        try
+        {
+            await leader.PutAsync("before", "v", TestCluster.Limit);
+            network.Isolate(
+                leader.Address.NodeId, followers.Select(f => f.Address.NodeId));
+            var extra = leader.PutAsync("extra", "v", TestCluster.Limit).AsTask();
+            await cluster.UntilAsync(
+                () => leader.Node.Status.Role != NodeRole.Leader, "the leader to give up");
+
+            await NoElectionsAsync(cluster, followers[1..]);
+            network.Heal();
+            var next = await cluster.LeaderAsync();
+            await next.PutAsync("after", "v", TestCluster.Limit);
+
+            Assert.Same(leader, next);
+            Assert.True(await Record.ExceptionAsync(() => extra) is null or PgraftException);
+        }
+        finally
+        {
+            running.Set();
+        }
+
+        await cluster.AgreeAsync();
+        Assert.Equal("v", leader.Get("extra"));
+    }
+
+    // For so long that any of them would have stood again.
+    private static Task NoElectionsAsync(TestCluster cluster, TestNode[] nodes)
+    {
+        long term = -1;
+        var clock = Stopwatch.StartNew();
+        return cluster.UntilAsync(
+            () =>
+            {
+                long newest = nodes.Max(n => n.Node.Status.Term);
+                if (newest != term)
+                {
+                    term = newest;
+                    clock.Restart();
+                }
+
+                return clock.ElapsedMilliseconds > TestCluster.ElectionTimeoutMs * 5;
+            },
+            "elections to end");
     }
 
     // One follower takes a snapshot slowly while the other misses a round: the rounds must go on.
