@@ -62,7 +62,8 @@ public sealed class FailoverQuestionsTests : ServerTest
         await DeadSinceAsync(second, first, killed, third);
 
         var lost = await BecomesAsync(
-            second, "false|1|false", () => third.KillAsync(), "quorum", "may_act");
+            second, "false|1|false", () => third.KillAsync(),
+            "quorum", "live_members", "may_act");
         Assert.Equal(lost["quorum"], lost["may_act"]);
         await AgreeAsync(second, killed);
     }
