@@ -25,6 +25,7 @@ public sealed partial class SegmentedLog
 
     private readonly Thread _writer;
     private readonly SafeFileHandle _wakeUp = Libc.NewEvent();
+    private readonly BusyTime _busy = new();
     private readonly List<LogRecord> _batch = [];
     private readonly List<Segment> _obsolete = [];
     private readonly List<TaskCompletionSource> _due = [];
@@ -38,7 +39,6 @@ public sealed partial class SegmentedLog
     private long _batchPrevTerm;
     private int _batchBytes;
     private uint _spareRequestedFor;
-    private long _busySince;
     private bool _resetPending;
     private bool _closing;
     private bool _isIdle;
@@ -80,7 +80,7 @@ public sealed partial class SegmentedLog
     private void Perform(Work work)
     {
         _isPerforming = true;
-        Volatile.Write(ref _busySince, Math.Max(Environment.TickCount64, 1));
+        _busy.Began();
         switch (work)
         {
             case Work.Reset:
@@ -94,7 +94,7 @@ public sealed partial class SegmentedLog
                 break;
         }
 
-        Volatile.Write(ref _busySince, 0);
+        _busy.Ended();
         _isPerforming = false;
     }
 

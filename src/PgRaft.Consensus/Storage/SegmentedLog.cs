@@ -88,9 +88,7 @@ public sealed partial class SegmentedLog : IDisposable
 
     /// <summary>How long the disk has had the newest write, sync or new segment in hand, in
     /// milliseconds; 0 when it has none.</summary>
-    public long BusyMs => Volatile.Read(ref _busySince) is var since and > 0
-        ? Environment.TickCount64 - since
-        : 0;
+    public long BusyMs => _busy.Ms;
 
     /// <summary>
     /// Opens the log, repairs a torn tail, and makes it follow on the newest snapshot: a log that

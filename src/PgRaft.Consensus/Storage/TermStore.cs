@@ -25,11 +25,11 @@ public sealed class TermStore
     private readonly IStorageIo _io;
     private readonly string _path;
     private readonly Lock _gate = new();
+    private readonly BusyTime _busy = new();
     private PgraftException? _failure;
     private long _term;
     private int _votedFor;
     private int _faithMs;
-    private long _busySince;
 
     private TermStore(IStorageIo io, string path)
     {
@@ -50,9 +50,7 @@ public sealed class TermStore
 
     /// <summary>How long the disk has had the newest term or vote in hand, in milliseconds; 0 when
     /// it has none.</summary>
-    public long BusyMs => Volatile.Read(ref _busySince) is var since and > 0
-        ? Environment.TickCount64 - since
-        : 0;
+    public long BusyMs => _busy.Ms;
 
     /// <summary>Term and vote as of one moment.</summary>
     public (long Term, int VotedFor) Current
@@ -141,7 +139,7 @@ public sealed class TermStore
     private void WriteThrough(byte[] content)
     {
         bool staged = false;
-        Volatile.Write(ref _busySince, Math.Max(Environment.TickCount64, 1));
+        _busy.Began();
         try
         {
             string temporary = AtomicFile.Stage(_io, _path, content);
@@ -155,7 +153,7 @@ public sealed class TermStore
         }
         finally
         {
-            Volatile.Write(ref _busySince, 0);
+            _busy.Ended();
         }
     }
 

@@ -23,14 +23,7 @@ public sealed class StallGuardTests
     public async Task ALeaderWhoseDiskStandsStillIsReplacedAndComesBackAsAFollower()
     {
         await using var cluster = new TestCluster();
-        var disks = new Dictionary<TestNode, SimulatedDisk>();
-        for (int id = 1; id <= 3; id++)
-        {
-            var disk = new SimulatedDisk();
-            var node = cluster.Add(cluster.Prepare(id, disk, TimeProvider.System, founding: true));
-            disks.Add(node, disk);
-        }
-
+        var disks = AddOnDisks(cluster, 3);
         cluster.Found([.. cluster.Nodes.Select(n => n.Address)]);
         await cluster.StartAllAsync();
         var leader = await cluster.LeaderAsync();
@@ -79,18 +72,12 @@ public sealed class StallGuardTests
     {
         await using var network = new FaultyNetwork();
         await using var cluster = new TestCluster { Network = network };
-        var disks = new Dictionary<TestNode, SimulatedDisk>();
-        for (int id = 1; id <= 4; id++)
-        {
-            var disk = new SimulatedDisk { HoldSyncsOf = "term" };
-            var node = cluster.Add(cluster.Prepare(id, disk, TimeProvider.System, founding: true));
-            disks.Add(node, disk);
-        }
-
+        var disks = AddOnDisks(cluster, 4);
         await cluster.StartAllAsync();
         var (leader, followers) = await cluster.RolesAsync();
         var hung = followers[0];
         using var running = new ManualResetEventSlim();
+        disks[hung].HoldSyncsOf = "term";
         disks[hung].HoldSyncs = running;
         try
         {
@@ -116,6 +103,19 @@ public sealed class StallGuardTests
 
         await cluster.AgreeAsync();
         Assert.Equal("v", leader.Get("extra"));
+    }
+
+    private static Dictionary<TestNode, SimulatedDisk> AddOnDisks(TestCluster cluster, int count)
+    {
+        var disks = new Dictionary<TestNode, SimulatedDisk>();
+        for (int id = 1; id <= count; id++)
+        {
+            var disk = new SimulatedDisk();
+            var node = cluster.Add(cluster.Prepare(id, disk, TimeProvider.System, founding: true));
+            disks.Add(node, disk);
+        }
+
+        return disks;
     }
 
     // For so long that any of them would have stood again.
