@@ -18,6 +18,12 @@
 readonly CONFIGURATION=Release
 readonly RESULTS=$PGRAFT_ROOT/artifacts/results
 
+# A test is named when it has run for so long. If it hangs, its tier ends after limit_of_tier.
+readonly SLOW_TEST_SECONDS=300
+
+# What `timeout` ends with.
+readonly TIMED_OUT=124
+
 passed=0
 failed=0
 skipped=0
@@ -25,6 +31,7 @@ failures=()
 tiers=()
 default_tiers=()
 runner_options=(-trait- "Category=long")
+has_limit=true
 
 add_results()
 {
@@ -98,6 +105,18 @@ count_project()
     add_results "${pass:-0}" "$fail" "${skip:-0}" "$tier"
 }
 
+# Several times what a tier takes on two cores; none for the long tests.
+limit_of_tier()
+{
+    if [ "$has_limit" = false ]; then
+        echo 0
+    elif [ "$1" = cluster ]; then
+        echo 3000
+    else
+        echo 900
+    fi
+}
+
 run_project()
 {
     local tier=$1 project=$2 report=$RESULTS/$1.xml status=0 output
@@ -109,8 +128,11 @@ run_project()
         return
     fi
     say "== $tier: running"
-    "$PGRAFT_ROOT/tests/$project/bin/$CONFIGURATION/net10.0/$project" -noLogo -noColor \
+    timeout --kill-after=10 "$(limit_of_tier "$tier")" \
+        "$PGRAFT_ROOT/tests/$project/bin/$CONFIGURATION/net10.0/$project" -noLogo -noColor \
+        -longRunning "$SLOW_TEST_SECONDS" \
         "${runner_options[@]}" -result-xml "$report" >&2 </dev/null || status=$?
+    [ "$status" -ne "$TIMED_OUT" ] || failures+=("$tier did not end within its time")
     count_project "$report" "$status" "$tier"
 }
 
@@ -119,7 +141,8 @@ run_regress()
 {
     local script=$PGRAFT_ROOT/tests/regress/run.sh output=$RESULTS/regress.txt status=0 line
     say "== regress: running"
-    "$script" </dev/null 2>&1 | tee "$output" >&2 || status=$?
+    timeout --kill-after=10 "$(limit_of_tier regress)" "$script" </dev/null 2>&1 \
+        | tee "$output" >&2 || status=$?
     line=$(tail -n 1 "$output")
     if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
         if [ "$status" -ne 0 ] && [ "${BASH_REMATCH[2]}" -eq 0 ]; then
@@ -146,6 +169,7 @@ run_tier()
 
 choose_long()
 {
+    has_limit=false
     # Live, because what they measure is told by tests that pass.
     runner_options=(-trait "Category=long" -showLiveOutput)
     default_tiers=(engine cluster)

@@ -223,8 +223,15 @@ public sealed partial class SegmentedLog : IDisposable
 
     /// <summary>Writes and syncs what is queued, then closes. Calls in progress end with
     /// <see cref="StatusCode.Stopping"/>.</summary>
+    /// <exception cref="InvalidOperationException">On the thread that writes the log, for whose end
+    /// this waits; nothing was changed.</exception>
     public void Dispose()
     {
+        if (Thread.CurrentThread == _writer)
+        {
+            throw new InvalidOperationException("The log cannot be closed by its own thread.");
+        }
+
         bool wasIdle;
         lock (_gate)
         {

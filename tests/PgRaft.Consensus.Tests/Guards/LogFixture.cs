@@ -133,6 +133,9 @@ internal sealed class LogFixture : IAsyncDisposable, IMemberHost
         SnapshotGate.Open();
         await _applier.DisposeAsync();
         Pacer.Dispose();
+
+        // What was received last may have been awaited on the log's own thread.
+        await OwnThread.Begin();
         _records.Dispose();
         Gate.Dispose();
         SnapshotGate.Dispose();

@@ -104,6 +104,17 @@ public class LogCallTests
                 () => fixture.Log.AppendRange([LogFixture.Entry(1, 1)])).Code));
     }
 
+    // It would wait for itself.
+    [Fact]
+    public async Task A_call_cannot_close_the_log()
+    {
+        using var fixture = new LogFixture();
+        await fixture.OnWriterAsync(
+            () => Assert.Throws<InvalidOperationException>(fixture.Log.Dispose));
+        fixture.Log.Append(1, EntryKind.Command, "x"u8);
+        await LogFixture.WrittenAsync(fixture.Log, 1);
+    }
+
     [Fact]
     public async Task Calls_that_wait_for_a_hung_disk_are_run_when_it_fails()
     {
