@@ -133,10 +133,12 @@ test_packages_missing()
     command -v ip >/dev/null || printf 'iproute2\n'
     command -v iptables-restore >/dev/null || printf 'iptables\n'
     command -v nsenter >/dev/null || printf 'util-linux\n'
+    command -v tini >/dev/null || printf 'tini\n'
 }
 
 # What tests need to cut the network between servers, and to look at the status
 # page.  They fail without, and say what to install; the others are run even so.
+# And what makes them faster (build/test.sh).
 install_test_tools()
 {
     local -a packages

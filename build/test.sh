@@ -33,6 +33,11 @@ default_tiers=()
 runner_options=(-trait- "Category=long")
 has_limit=true
 
+# Whoever ends a server waits until it has been waited for. That is the business of the machine's
+# first process, and in some containers it attends to it once a second.
+waiter=()
+! command -v tini >/dev/null || waiter=(tini -s --)
+
 add_results()
 {
     passed=$((passed + $1))
@@ -128,7 +133,7 @@ run_project()
         return
     fi
     say "== $tier: running"
-    timeout --kill-after=10 "$(limit_of_tier "$tier")" \
+    timeout --kill-after=10 "$(limit_of_tier "$tier")" ${waiter[@]+"${waiter[@]}"} \
         "$PGRAFT_ROOT/tests/$project/bin/$CONFIGURATION/net10.0/$project" -noLogo -noColor \
         -longRunning "$SLOW_TEST_SECONDS" \
         "${runner_options[@]}" -result-xml "$report" >&2 </dev/null || status=$?

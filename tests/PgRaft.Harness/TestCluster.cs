@@ -125,11 +125,7 @@ public sealed class TestCluster : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var server in _servers)
-        {
-            await server.DisposeAsync();
-        }
-
+        await Task.WhenAll(_servers.Select(s => s.DisposeAsync().AsTask()));
         _servers.Clear();
     }
 
