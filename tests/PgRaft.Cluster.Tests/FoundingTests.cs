@@ -56,6 +56,27 @@ public sealed class FoundingTests : ServerTest
         }
     }
 
+    // Its owner may pass the directory above, but not read it.
+    [Fact]
+    public async Task A_data_directory_below_one_that_cannot_be_read()
+    {
+        Assert.SkipUnless(TestRun.IsRoot, "needs root to make a directory that is another's");
+        var above = await TestRun.NewDirectoryAsync("above");
+        var below = Path.Combine(above, "data");
+        Directory.CreateDirectory(below);
+        await Command.RunAsync("chown", TestRun.ServerUser, below);
+        await Command.RunAsync("chown", "root", above);
+        await Command.RunAsync("chmod", "0711", above);
+        var server = await NewServerAsync();
+        server.Settings["pgraft.data_dir"] = $"'{below}'";
+
+        await server.StartAsync();
+        await server.ExecuteAsync("CREATE EXTENSION pgraft");
+        await server.WaitForStateAsync("WAITING");
+
+        Assert.True(await server.ScalarAsync<bool>("SELECT pgraft_init()"));
+    }
+
     [Fact]
     public async Task Before_founding_a_node_waits_and_says_so()
     {

@@ -184,6 +184,7 @@ public sealed class DataDirectory : IDisposable
         if (!_io.Exists(path))
         {
             RefuseForeignFiles(Path);
+            MakeNameDurable();
             var fresh = new DirectoryStamp(clusterId, nodeId, Guid.NewGuid());
             AtomicFile.Write(_io, path, fresh.Encode());
             return fresh;
@@ -194,6 +195,30 @@ public sealed class DataDirectory : IDisposable
         return stamp.ClusterId == clusterId && stamp.NodeId == nodeId
             ? stamp
             : throw NotOurs(stamp, clusterId, nodeId);
+    }
+
+    // It may have been made by a process that was killed before its name was durable; not in a
+    // parent that this user may not read.
+    private void MakeNameDurable()
+    {
+        string? parent = System.IO.Path.GetDirectoryName(Path);
+        if (parent is not null && IsReadable(parent))
+        {
+            _io.SyncDirectory(parent);
+        }
+    }
+
+    private static bool IsReadable(string directory)
+    {
+        try
+        {
+            using var entries = Directory.EnumerateFileSystemEntries(directory).GetEnumerator();
+            return true;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return false;
+        }
     }
 
     // A directory that holds files but no stamp was never ours, or has lost the proof that it is.

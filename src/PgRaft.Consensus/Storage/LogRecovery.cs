@@ -19,6 +19,9 @@ internal sealed class LogRecovery(LogOptions options)
         List<SegmentReader> files = OpenFiles();
         try
         {
+            // A name may have been found in the kernel's memory only: a process that ends between a
+            // rename and the sync of the directory leaves that behind.
+            _io.SyncDirectory(options.Directory);
             files = CutChain(files);
             for (int i = 0; i < files.Count; i++)
             {

@@ -158,11 +158,13 @@ public sealed class LogRetentionTests
 
     private static async Task InstallAsync(RemoteMember member, Func<bool> until)
     {
+        var limit = TestCluster.Limit;
         while (!until())
         {
+            limit.ThrowIfCancellationRequested();
             await member.InstallSnapshotAsync(
                 1, new OutgoingSnapshot(Entries, 1, Stream.Null), Entries,
-                DotNext.IO.IDataTransferObject.Empty, 0, TestCluster.Limit);
+                DotNext.IO.IDataTransferObject.Empty, 0, limit);
         }
     }
 

@@ -105,6 +105,35 @@ public sealed class StallGuardTests
         Assert.Equal("v", leader.Get("extra"));
     }
 
+    // Ongaro 2014 §10.2.1: nobody waits for the leader's own disk but its commit index.
+    [Fact]
+    public async Task WhatALeaderIsStillSyncingTheOthersHaveOnDisk()
+    {
+        await using var cluster = new TestCluster { ElectionTimeout = 2000 };
+        var disks = AddOnDisks(cluster, 3);
+        await cluster.StartAllAsync();
+        var (leader, _) = await cluster.RolesAsync();
+        await leader.PutAsync("before", "v", TestCluster.Limit);
+        long before = leader.Node.Status.LastIndex;
+        using var running = new ManualResetEventSlim();
+        disks[leader].HoldSyncs = running;
+        var put = leader.PutAsync("k", "v", TestCluster.Limit).AsTask();
+        try
+        {
+            await cluster.UntilAsync(
+                () => leader.Node.GetReplication().Count(f => f.MatchIndex > before) == 2,
+                "both followers to have it on disk");
+            Assert.Equal(before, leader.Node.Status.CommitIndex);
+            Assert.False(put.IsCompleted, "The put was answered before the leader had it on disk.");
+        }
+        finally
+        {
+            running.Set();
+        }
+
+        await put;
+    }
+
     private static Dictionary<TestNode, SimulatedDisk> AddOnDisks(TestCluster cluster, int count)
     {
         var disks = new Dictionary<TestNode, SimulatedDisk>();

@@ -29,6 +29,21 @@ public class DataDirectoryTests
         Assert.NotEqual(Guid.Empty, incarnation);
     }
 
+    // It may have been made by a process that was killed before its name was durable.
+    [Fact]
+    public void Its_name_is_durable_before_anything_in_it()
+    {
+        using var parent = new TemporaryDirectory();
+        Directory.CreateDirectory(parent["data"]);
+        var io = new NotedIo();
+        using (DataDirectory.Open(parent["data"], "alpha", 3, io))
+        {
+            int name = io.Done.IndexOf($"SyncDirectory {parent[""]}");
+            int stamp = io.Done.IndexOf($"Rename {parent["data/stamp"]}");
+            Assert.True(name >= 0 && name < stamp, string.Join('\n', io.Done));
+        }
+    }
+
     [Fact]
     public void Only_the_last_component_is_created()
     {
@@ -194,6 +209,14 @@ public class DataDirectoryTests
         var full = new SimulatedDisk { SpaceBytes = 10 };
         var error = Assert.Throws<PgraftException>(() => OpenSimulated(second, full));
         Assert.Equal(StatusCode.DiskFull, error.Code);
+    }
+
+    private sealed class NotedIo : HookedIo
+    {
+        public List<string> Done { get; } = [];
+
+        protected override void Before(IoOperation operation, string path) =>
+            Done.Add($"{operation} {Path.TrimEndingDirectorySeparator(path)}");
     }
 
     // The simulated disk has files only; the directory itself is real.

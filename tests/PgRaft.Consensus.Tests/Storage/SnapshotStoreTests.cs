@@ -78,6 +78,20 @@ public class SnapshotStoreTests
         Assert.Empty(disk.List(Directory));
     }
 
+    // Named by a process that was killed before the sync of the directory.
+    [Fact]
+    public void What_was_found_is_durable()
+    {
+        var disk = new SimulatedDisk();
+        var store = SnapshotStore.Open(Directory, disk);
+        disk.FailSync = disk.Syncs + 2;
+        Assert.Throws<PgraftException>(() => Write(store, 10, 2, Content(100)));
+        disk.FailSync = 0;
+        Assert.Equal(10, SnapshotStore.Open(Directory, disk).Current?.Index);
+        var survivor = disk.Reboot(Survival.Nothing, new Random(1));
+        Assert.Equal(10, SnapshotStore.Open(Directory, survivor).Current?.Index);
+    }
+
     [Fact]
     public void A_full_disk_or_a_failed_sync_leaves_the_old_one()
     {

@@ -149,6 +149,20 @@ public class TermStoreTests
         Assert.Equal((2, 3), TermStore.Open(Directory, disk).Current);
     }
 
+    // A process that was killed before the sync of the directory leaves the name in the kernel's
+    // memory. What the next one finds it goes by, so it must be there after a power failure too.
+    [Fact]
+    public void What_was_found_is_durable()
+    {
+        var disk = new SimulatedDisk();
+        disk.FailSync = 2;
+        Assert.Throws<PgraftException>(() => TermStore.Open(Directory, disk).Save(3, 2));
+        disk.FailSync = 0;
+        Assert.Equal((3, 2), TermStore.Open(Directory, disk).Current);
+        var survivor = disk.Reboot(Survival.Nothing, new Random(1));
+        Assert.Equal((3, 2), TermStore.Open(Directory, survivor).Current);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
