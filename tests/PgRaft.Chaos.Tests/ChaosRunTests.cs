@@ -35,6 +35,7 @@ public sealed class ChaosRunTests
         var report = await ChaosRun.RunAsync(options, Show);
 
         Assert.True(report.Violations.Count == 0, report.Summary());
+        RequireTold(report);
         RequireWhole(HistoryFile.Read(options.HistoryFile), report);
         Directory.Delete(options.Output, recursive: true);
         Assert.True(report.Tally.StaleRefused > 0, report.Summary());
@@ -77,6 +78,20 @@ public sealed class ChaosRunTests
     }
 
     [Fact]
+    public async Task Each_way_to_cut_or_slow_a_network_is_seen_through()
+    {
+        await NeedsNetworkAsync();
+        var kinds = FaultCatalog.NetworkKinds;
+        var options = new ChaosOptions { Seconds = 60, Nodes = 5, Seed = 5, Faults = kinds };
+
+        var report = await ChaosRun.RunAsync(options, Show);
+
+        Assert.True(report.Violations.Count == 0, report.Summary());
+        Assert.All(kinds, kind => Assert.True(
+            report.Faults.GetValueOrDefault(kind) > 0, $"no {kind}\n{report.Summary()}"));
+    }
+
+    [Fact]
     public async Task Reads_that_do_not_ask_the_cluster_are_caught()
     {
         await NeedsNetworkAsync();
@@ -91,6 +106,26 @@ public sealed class ChaosRunTests
 
         Assert.Contains(
             report.Violations, v => v.StartsWith("not linearizable", StringComparison.Ordinal));
+    }
+
+    // Whoever runs it by hand has only this.
+    private static void RequireTold(ChaosReport report)
+    {
+        var tally = report.Tally;
+        string[] told =
+        [
+            $"calls: {tally.Ok} done, {tally.Failed} certainly not done, {tally.Unknown} unknown",
+            $"faults: {report.Faults.Values.Sum()}: ",
+            $"elections: {report.Elections}",
+            $"{report.VerifiedWrites} acknowledged writes in {report.Entries} log entries",
+            "violations: 0",
+            $"the same plan again: {report.Options.Replay}",
+        ];
+        string summary = report.Summary();
+        Assert.All(told, line => Assert.Contains(line, summary, StringComparison.Ordinal));
+        Assert.StartsWith(
+            "make chaos SECONDS=60 SEED=771198 NODES=3", report.Options.Replay,
+            StringComparison.Ordinal);
     }
 
     // The file has all stretches and kinds, and whoever checks it finds nothing either.

@@ -74,6 +74,29 @@ public sealed class CancelTests : ServerTest
         Assert.Equal(1_500_000, await server.ScalarAsync<int>("SELECT length(pgraft_kv_get('k'))"));
     }
 
+    // None of them changes what the cluster stores.
+    [Theory]
+    [InlineData("pgraft_log_sync_with_leader()", "pg_cancel_backend")]
+    [InlineData("pgraft_log_sync_with_leader()", Backends.StatementTimeout)]
+    [InlineData("pgraft_snapshot()", "pg_cancel_backend")]
+    [InlineData("pgraft_snapshot()", Backends.StatementTimeout)]
+    public async Task A_wait_for_the_worker_can_be_left(string call, string means)
+    {
+        var server = (await NewClusterAsync(1, Founding.AddNode))[1];
+        await server.ExecuteAsync(SmallPut);
+        await using var connection = await server.OpenAsync();
+        await using (await Freezer.ProcessesAsync(server.WorkerPid))
+        {
+            var error = await Backends.EndedAsync(server, connection, $"SELECT {call}", means);
+            Assert.Equal("57014", error.SqlState);
+            Assert.DoesNotContain(Unknown, error.ToString(), StringComparison.Ordinal);
+        }
+
+        await connection.ExecuteAsync("RESET statement_timeout");
+        await connection.ExecuteAsync($"SELECT {call}");
+        Assert.Equal("x", await connection.ScalarAsync<string>("SELECT pgraft_kv_get('k')"));
+    }
+
     [Fact]
     public async Task A_read_that_waits_for_its_answer_can_be_left()
     {

@@ -117,36 +117,31 @@ public sealed class CancelledChangesTests : ServerTest
     [Theory]
     [InlineData(Timeout)]
     [InlineData(Cancel)]
+    public async Task A_founding(string means)
+    {
+        var server = await NewWaitingServerAsync();
+
+        await CutShortAsync(server, "pgraft_init()", means, mayWrite: false);
+
+        await UnlessDoneAsync(server, "pgraft_init()");
+        await TestCluster.FirstWriteAsync(server, "founded");
+        Assert.Equal((int[])[1], await Members.IdsAsync(server));
+    }
+
+    [Theory]
+    [InlineData(Timeout)]
+    [InlineData(Cancel)]
     public async Task A_restore(string means)
     {
         var source = (await NewClusterAsync(1, Founding.AddNode))[1];
         Assert.True(await source.PutAsync("kept", "it"));
         var path = Path.Combine(await TestRun.NewDirectoryAsync("backups"), "backup");
         await source.ExecuteAsync($"SELECT pgraft_backup('{path}')");
-        var server = await NewServerAsync();
-        await server.StartAsync();
-        await server.ExecuteAsync("CREATE EXTENSION pgraft");
-        await server.WaitForStateAsync("WAITING");
+        var server = await NewWaitingServerAsync();
 
         await CutShortAsync(server, $"pgraft_restore('{path}')", means, mayWrite: false);
 
-        var state = await Poll.UntilAsync(
-            "the worker to be up", server.WorkerStateAsync, s => s is "WAITING" or "RUNNING");
-        Note($"found {state}");
-        if (state == "WAITING")
-        {
-            // The call may still be under way; then it is what restores.
-            try
-            {
-                await server.ExecuteAsync($"SELECT pgraft_restore('{path}')");
-            }
-            catch (PostgresException error)
-            {
-                Assert.Equal("55000", error.SqlState);
-            }
-        }
-
-        await server.WaitForStateAsync("RUNNING");
+        await UnlessDoneAsync(server, $"pgraft_restore('{path}')");
         await Poll.UntilAsync(
             "it leads", () => server.ScalarAsync<bool>("SELECT pgraft_is_leader()"));
         Assert.Equal("it", await server.GetAsync("kept"));
@@ -176,6 +171,37 @@ public sealed class CancelledChangesTests : ServerTest
         await TestCluster.FirstWriteAsync(survivor, "alone");
         Assert.Equal((int[])[1], await Members.IdsAsync(survivor));
         Assert.Equal("it", await survivor.GetAsync("kept"));
+    }
+
+    private async Task<TestServer> NewWaitingServerAsync()
+    {
+        var server = await NewServerAsync();
+        await server.StartAsync();
+        await server.ExecuteAsync("CREATE EXTENSION pgraft");
+        await server.WaitForStateAsync("WAITING");
+        return server;
+    }
+
+    // Repeats a call that makes a cluster; the first may still be under way, and then is what makes
+    // it.
+    private static async Task UnlessDoneAsync(TestServer server, string call)
+    {
+        var state = await Poll.UntilAsync(
+            "the worker to be up", server.WorkerStateAsync, s => s is "WAITING" or "RUNNING");
+        Note($"found {state}");
+        if (state == "WAITING")
+        {
+            try
+            {
+                await server.ExecuteAsync($"SELECT {call}");
+            }
+            catch (PostgresException error)
+            {
+                Assert.Equal("55000", error.SqlState);
+            }
+        }
+
+        await server.WaitForStateAsync("RUNNING");
     }
 
     // Ends the call while the worker stands still; afterwards the same session goes on.

@@ -1,10 +1,23 @@
 // Each invariant's check fires when it is broken, and not before.
+using PgRaft.Consensus.Tests.Cluster;
 using Xunit;
 
 namespace PgRaft.Consensus.Tests;
 
 public sealed class InvariantTests
 {
+    // Every test that stops a node looks.
+    [Fact]
+    public async Task ANodeThatFoundOneBrokenFailsItsTest()
+    {
+        await using var cluster = new TestCluster();
+        var node = cluster.Add(1);
+        await node.StartAsync(TestCluster.Limit);
+        node.Node.Fail(new InvariantViolatedException("any"));
+        var failure = await Assert.ThrowsAnyAsync<Xunit.Sdk.XunitException>(node.StopAsync);
+        Assert.Contains("broken invariant: any", failure.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void ElectionSafetyAllowsOneLeaderATerm()
     {

@@ -65,6 +65,7 @@ public abstract class ServerTest : IAsyncDisposable
             }
         }
 
+        string[] broken = [.. _watched.SelectMany(c => c.Servers).SelectMany(BrokenIn)];
         foreach (var resource in _owned)
         {
             await resource.DisposeAsync();
@@ -74,6 +75,11 @@ public abstract class ServerTest : IAsyncDisposable
         if (TestContext.Current.TestState?.Result != TestResult.Failed)
         {
             Check();
+            Assert.True(broken.Length == 0, string.Join('\n', broken));
         }
     }
+
+    // Whatever the test is about: the worker ends, and PostgreSQL starts another.
+    private static IEnumerable<string> BrokenIn(TestServer server) => server.Log().Split('\n')
+        .Where(line => line.Contains("broken invariant", StringComparison.Ordinal));
 }

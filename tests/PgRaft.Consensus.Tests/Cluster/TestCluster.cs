@@ -30,6 +30,10 @@ internal sealed class TestCluster : IAsyncDisposable
     /// <summary>What lies between the members; null = nothing, they connect directly.</summary>
     public FaultyNetwork? Network { get; init; }
 
+    /// <summary>Whether somebody else judges what ended a member. Otherwise stopping one that found
+    /// an invariant broken fails the test, whatever it is about.</summary>
+    public bool MayBreak { get; init; }
+
     /// <summary>Lower election timeout in ms; heartbeats ten times as often.</summary>
     public int ElectionTimeout { get; init; } = ElectionTimeoutMs;
 

@@ -10,6 +10,7 @@ using PgRaft.Consensus.Transport;
 using PgRaft.Core;
 using PgRaft.Core.Commands;
 using PgRaft.Core.Snapshots;
+using Xunit;
 
 namespace PgRaft.Consensus.Tests.Cluster;
 
@@ -109,6 +110,10 @@ internal sealed class TestNode : IAsyncDisposable
         if (Interlocked.Exchange(ref _running, null) is { } running)
         {
             await running.Node.DisposeAsync();
+            if (!_cluster.MayBreak)
+            {
+                await RequireUnbrokenAsync(running.Node);
+            }
         }
     }
 
@@ -144,6 +149,15 @@ internal sealed class TestNode : IAsyncDisposable
     public string Hash() => StateHash.ComputeHex(StateMachine.Capture());
 
     public async ValueTask DisposeAsync() => await StopAsync();
+
+    private static async Task RequireUnbrokenAsync(RaftNode node)
+    {
+        if (node.Failure is { IsCompletedSuccessfully: true } failure)
+        {
+            var reason = await failure;
+            Assert.False(reason.InnerException is InvariantViolatedException, reason.ToString());
+        }
+    }
 
     private static string? Get(StateMachine stateMachine, string key) =>
         stateMachine.Kv.TryGet(System.Text.Encoding.UTF8.GetBytes(key), out var entry)

@@ -47,6 +47,7 @@ internal sealed class FaultRun : IAsyncDisposable
         _clockRates = new Random(plan.Seed + 3);
         _cluster = new TestCluster
         {
+            MayBreak = true,
             Network = _network,
             ElectionTimeout = plan.ElectionTimeoutMs,
         };
