@@ -102,6 +102,7 @@ public sealed class HostRulesTests : ServerTest
 
         Assert.Contains("hook probe: request", server.Log(), StringComparison.Ordinal);
         Assert.Contains("hook probe: startup", server.Log(), StringComparison.Ordinal);
+        await server.WaitForStateAsync("WAITING");
         Assert.True(await server.ScalarAsync<bool>("SELECT pgraft_init()"));
     }
 

@@ -173,6 +173,11 @@ public sealed class NoQuorumTests : ServerTest, IClassFixture<NoQuorumTests.Remn
             }
 
             await Poll.UntilAsync("the lease has ended", Server.LeaderAsync, leader => leader == 0);
+            await Poll.UntilAsync(
+                "the others are missed",
+                () => Server.ScalarAsync<int?>(
+                    "SELECT live_members FROM pgraft.health WHERE node_id = $1", Server.NodeId),
+                live => live == 1);
         }
 
         /// <summary>With the others back the cluster goes on.</summary>
